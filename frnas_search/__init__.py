@@ -1,0 +1,1 @@
+"""Which trial is next: optimizer, coordinator, cluster, retraining, command line and HTTP."""

@@ -1,0 +1,19 @@
+"""Errors that the package `frnas_search` raises on purpose."""
+
+from __future__ import annotations
+
+
+class SearchError(Exception):
+    """Base of all errors about launching and running a search."""
+
+
+class RunFileError(SearchError, ValueError):
+    """A run file has faults; the message lists every one of them with its place."""
+
+
+class SchedulerUnreachableError(SearchError, ConnectionError):
+    """No scheduler answers at the address."""
+
+
+class ReplayError(SearchError):
+    """Replaying the event log did not reproduce the proposals that it holds."""

@@ -1,0 +1,1 @@
+"""What is known: trial records, the event log, the Pareto front and its documents."""

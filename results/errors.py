@@ -1,0 +1,27 @@
+"""Errors that the package `results` raises on purpose."""
+
+from __future__ import annotations
+
+
+class ResultsError(Exception):
+    """Base of all errors about records, logs and run directories."""
+
+
+class RunNotFoundError(ResultsError, FileNotFoundError):
+    """There is no run at this place."""
+
+
+class RunExistsError(ResultsError, FileExistsError):
+    """The run directory already holds another run."""
+
+
+class RunLockedError(ResultsError):
+    """Another process is writing to this run."""
+
+
+class LogError(ResultsError):
+    """The event log cannot be read or written."""
+
+
+class SelectionError(ResultsError, ValueError):
+    """A selection names no configuration, or one that is not in the run."""

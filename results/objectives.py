@@ -1,0 +1,63 @@
+"""Objectives: which metric is minimised, in which unit, between which bounds.
+
+All objectives are costs. The bound is the worst value the metric can take; a failed trial is told
+to the optimizer at the bound of every objective, and a cost is told as its share of the bound.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Scale = Literal["linear", "log"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """One minimised metric.
+
+    Attributes:
+        reference: Hypervolume's corner; costs beyond it add nothing.
+        bound: The worst value the metric can take, finite; 0 is the best.
+        scale: How the optimizer sees it. `log` spreads out a heavy tail: log1p(x) / log1p(bound).
+    """
+
+    name: str
+    unit: str
+    reference: float
+    bound: float
+    scale: Scale = "linear"
+
+    def normalised(self, cost: float) -> float:
+        """The cost as the optimizer sees it, 0.0 best to 1.0 worst; clipped at the bound."""
+        clipped = min(max(cost, 0.0), self.bound)
+        if self.scale == "log":
+            return math.log1p(clipped) / math.log1p(self.bound)
+        return clipped / self.bound
+
+
+OBJECTIVE_NAMES = ("error", "rank_disparity", "disparity", "worst_group_error")
+
+
+def objective(name: str, *, n_identities: int) -> Objective:
+    """The definition of the objective called `name`.
+
+    Args:
+        name: One of `OBJECTIVE_NAMES`.
+        n_identities: Identities in the gallery that the costs are measured on, at least 2; a rank
+            by identity lies between 0 and `n_identities - 1`.
+
+    Raises:
+        ValueError: The name is not known, or there are fewer than two identities.
+    """
+    if n_identities < 2:
+        raise ValueError(
+            f"a gallery of {n_identities} identities cannot be ranked; give 2 or more"
+        )
+    if name == "rank_disparity":
+        worst = float(n_identities - 1)
+        return Objective(name=name, unit="ranks", reference=worst / 10, bound=worst, scale="log")
+    if name in OBJECTIVE_NAMES:
+        return Objective(name=name, unit="fraction", reference=1.0, bound=1.0)
+    raise ValueError(f"unknown objective {name!r}; choose from {', '.join(OBJECTIVE_NAMES)}")

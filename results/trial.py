@@ -1,0 +1,126 @@
+"""The record of one trial: what was asked and how it ended. Knows no library but the standard one.
+
+A trial is one configuration trained to one rung with one seed. Records cross process and machine
+boundaries as JSON, so every field is JSON-able and each record has one function per direction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+ConfigurationValue: TypeAlias = bool | int | float | str
+Configuration: TypeAlias = Mapping[str, ConfigurationValue]
+
+
+class FailureKind(StrEnum):
+    """Why a trial has no costs. Only `WORKER_LOST` says nothing about the configuration."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    COLLAPSED = "collapsed"
+    TIMED_OUT = "timed_out"
+    WORKER_LOST = "worker_lost"
+    INVALID_CONFIGURATION = "invalid_configuration"
+    DATA_ERROR = "data_error"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """One configuration to be trained to `epochs` epochs, counted from its very beginning.
+
+    Attributes:
+        rung: Index into the run's rungs, 0 the cheapest.
+        epochs: Epochs the configuration has seen when the trial ends, not those it adds.
+        attempt: 1 for the first try; grows only after a lost worker.
+    """
+
+    trial_id: str
+    config_id: str
+    configuration: Configuration
+    rung: int
+    epochs: int
+    seed: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """What was built: the family, a hash of its structure, and its size.
+
+    Attributes:
+        parameters: Trainable numbers of backbone and neck; the head's class weights do not count.
+        macs: Multiply-accumulates for one picture at the run's size, backbone and neck.
+    """
+
+    family: str
+    hash: str
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOutcome:
+    """What came back: `costs` on success, else `failure`. Never both, never neither.
+
+    Attributes:
+        costs: Every metric the run minimises, finite.
+        interval95: For each cost, the 2.5 % and 97.5 % points over resampled identities.
+        metrics: Every metric computed, nested by group; JSON values only.
+        seconds: Wall seconds on the device, this attempt only.
+        epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
+        checkpoint: Path relative to the run directory.
+    """
+
+    trial_id: str
+    attempt: int
+    costs: Mapping[str, float] | None = None
+    failure: FailureKind | None = None
+    detail: str = ""
+    interval95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    architecture: Architecture | None = None
+    seconds: float = 0.0
+    epochs_trained: int = 0
+    checkpoint: str | None = None
+    worker: str = ""
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.costs is None) == (self.failure is None):
+            raise ValueError(f"trial {self.trial_id}: give either costs or a failure")
+        for name, cost in (self.costs or {}).items():
+            if not math.isfinite(cost):
+                raise ValueError(f"trial {self.trial_id}: cost {name} is {cost}, not a number")
+
+
+def request_to_json(request: TrialRequest) -> dict[str, Any]:
+    """The request as a JSON object; `request_from_json` is its inverse."""
+    return {**asdict(request), "configuration": dict(request.configuration)}
+
+
+def request_from_json(value: Mapping[str, Any]) -> TrialRequest:
+    """The request that `request_to_json` wrote."""
+    return TrialRequest(**value)
+
+
+def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
+    """The outcome as a JSON object; `outcome_from_json` is its inverse."""
+    value = asdict(outcome)
+    value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
+    return value
+
+
+def outcome_from_json(value: Mapping[str, Any]) -> TrialOutcome:
+    """The outcome that `outcome_to_json` wrote."""
+    fields = dict(value)
+    fields["interval95"] = {k: (v[0], v[1]) for k, v in fields.get("interval95", {}).items()}
+    if fields.get("failure") is not None:
+        fields["failure"] = FailureKind(fields["failure"])
+    if fields.get("architecture") is not None:
+        fields["architecture"] = Architecture(**fields["architecture"])
+    return TrialOutcome(**fields)

@@ -1,0 +1,1 @@
+"""What can be built: search spaces, and a configuration turned into a network."""

@@ -1,0 +1,1 @@
+"""How one trial is run: data, training, evaluation and checkpoints, where the GPU is."""

@@ -1,0 +1,120 @@
+"""What a worker needs to know besides the trial itself: plain values, JSON-able."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from results.trial import TrialRequest, request_from_json, request_to_json
+from search_space.candidate import SpaceSettings
+
+Split: TypeAlias = Literal["train", "val", "test"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSettings:
+    """Where the faces are and which group column is compared.
+
+    Attributes:
+        digest: The pack's content digest; a worker refuses a pack with another one.
+    """
+
+    pack: str
+    digest: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """The recipe that all configurations of a run share.
+
+    Attributes:
+        scale: The head's logit scale; None takes sqrt(2) * ln(C - 1), at least 8 (AdaCos).
+        margin: None takes the head's published margin.
+        focal_gamma: 0 is plain cross entropy; the predecessor used 2.
+        warmup_fraction: Share of the maximal epochs over which the learning rate rises.
+        augmentation: Strength 0..1 of shift, rotation, scaling, brightness and contrast; the
+            horizontal flip is on whenever the strength is above 0.
+        ema_decay: 0 evaluates the weights themselves; else an exponential moving average.
+        timeout_seconds: A trial that takes longer is ended and recorded as timed out.
+    """
+
+    batch_size: int = 64
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    scale: float | None = None
+    margin: float | None = None
+    focal_gamma: float = 0.0
+    label_smoothing: float = 0.0
+    warmup_fraction: float = 0.1
+    clip_grad_norm: float | None = 5.0
+    augmentation: float = 0.5
+    ema_decay: float = 0.0
+    precision: Precision = "auto"
+    device: Device = "auto"
+    timeout_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How embeddings are made and compared.
+
+    Attributes:
+        max_images_per_identity: Identities with more keep a seeded choice of this many; rank and
+            error depend on images per identity, so uneven counts would pass for disparity.
+        flip: Embed each picture and its mirror image and add both.
+        n_replicates: Resamplings of identities behind the 95 % intervals.
+    """
+
+    max_images_per_identity: int = 10
+    flip: bool = True
+    batch_size: int = 256
+    n_replicates: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialJob:
+    """A request with everything its worker needs; the one argument of the submitted task.
+
+    Attributes:
+        max_epochs: The schedule's length; depends on the run, never on the rung.
+        run_directory: Absolute path, readable and writable on the worker.
+        checkpoint_directory: Relative to the run directory; the configuration's own folder.
+        model_directory: Where a retrained model is written, relative to the run directory;
+            None during a search.
+    """
+
+    request: TrialRequest
+    data: DataSettings
+    space: SpaceSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+    objectives: tuple[str, ...]
+    max_epochs: int
+    split: Split
+    run_directory: str
+    checkpoint_directory: str
+    model_directory: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def job_to_json(job: TrialJob) -> dict[str, Any]:
+    """The job as a JSON object; `job_from_json` is its inverse."""
+    return {**asdict(job), "request": request_to_json(job.request)}
+
+
+def job_from_json(value: Mapping[str, Any]) -> TrialJob:
+    """The job that `job_to_json` wrote, also after a trip through JSON text."""
+    fields = dict(value)
+    families = fields["space"].get("families", {})
+    space = {**fields["space"], "families": {k: tuple(v) for k, v in families.items()}}
+    fields["request"] = request_from_json(fields["request"])
+    fields["data"] = DataSettings(**fields["data"])
+    fields["space"] = SpaceSettings(**space)
+    fields["training"] = TrainingSettings(**fields["training"])
+    fields["evaluation"] = EvaluationSettings(**fields["evaluation"])
+    fields["objectives"] = tuple(fields["objectives"])
+    return TrialJob(**fields)
