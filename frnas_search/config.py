@@ -1,0 +1,315 @@
+"""The run file: one YAML, checked whole. The only place, with the API, that knows pydantic.
+
+Every fault of a file is reported at once, with its path and what would be accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from frnas_search.errors import RunFileError
+from frnas_search.schedule import Fidelity
+from results.objectives import OBJECTIVE_NAMES
+from search_space.candidate import SpaceSettings
+from search_space.space import space_faults
+from workers.settings import EvaluationSettings, TrainingSettings
+
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Section(BaseModel):
+    """A part of the run file: frozen, and no key it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyntheticSection(Section):
+    """The embedded data set, made at first use and cached."""
+
+    seed: int = 0
+    size: Annotated[int, Field(ge=16, le=128)] = 32
+
+
+class DataSection(Section):
+    """Where the faces are: a pack, or the embedded synthetic faces."""
+
+    pack: Path | None = None
+    synthetic: SyntheticSection | None = None
+    group: str = "group"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSection:
+        if (self.pack is None) == (self.synthetic is None):
+            raise ValueError("give either `pack: FILE` or `synthetic: {}`, one of the two")
+        return self
+
+
+class SpaceSection(Section):
+    """Which space is searched."""
+
+    preset: Literal["paper", "timm", "joint"] = "paper"
+    width: float = 1.0
+    blocks_per_stage: int = 1
+    families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    embedding_size: int = 512
+
+    def settings(self) -> SpaceSettings:
+        """The same as the space's own record."""
+        return SpaceSettings(**{name: getattr(self, name) for name in type(self).model_fields})
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> SpaceSection:
+        if faults := space_faults(self.settings()):
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class FidelitySection(Section):
+    """Hyperband's budgets in whole epochs."""
+
+    min_epochs: PositiveInt = 3
+    max_epochs: PositiveInt = 27
+    eta: Annotated[int, Field(ge=2, strict=True)] = 3
+
+    @model_validator(mode="after")
+    def _rising(self) -> FidelitySection:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(
+                f"min_epochs is {self.min_epochs} and max_epochs is {self.max_epochs}; "
+                "the first must not be larger"
+            )
+        rungs = self.fidelity().rungs
+        if len(set(rungs)) < len(rungs):
+            raise ValueError(
+                f"rungs {rungs} repeat when rounded to whole epochs; raise min_epochs or eta"
+            )
+        return self
+
+    def fidelity(self) -> Fidelity:
+        """The same as the schedule's own record."""
+        return Fidelity(min_epochs=self.min_epochs, max_epochs=self.max_epochs, eta=self.eta)
+
+
+class StopSection(Section):
+    """When the search ends; the first limit that is reached counts, null is no limit."""
+
+    trials: PositiveInt | None = 200
+    epochs: PositiveInt | None = None
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    wall_hours: Annotated[float, Field(gt=0)] | None = None
+    plateau: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _ends(self) -> StopSection:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError("every limit is null; give at least one, such as `trials: 200`")
+        return self
+
+
+class TrainingSection(Section):
+    """The recipe that all configurations share."""
+
+    batch_size: Annotated[int, Field(ge=2, strict=True)] = 64
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    scale: Annotated[float, Field(gt=0)] | None = None
+    margin: Annotated[float, Field(ge=0, le=1.5)] | None = None
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    warmup_fraction: Fraction = 0.1
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = 5.0
+    augmentation: Fraction = 0.5
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+
+    def settings(self) -> TrainingSettings:
+        """The same as the workers' own record."""
+        return TrainingSettings(**self.model_dump())
+
+
+class EvaluationSection(Section):
+    """How embeddings are made and compared."""
+
+    max_images_per_identity: Annotated[int, Field(ge=2, strict=True)] = 10
+    flip: bool = True
+    batch_size: PositiveInt = 256
+    n_replicates: Annotated[int, Field(ge=100, strict=True)] = 1000
+
+    def settings(self) -> EvaluationSettings:
+        """The same as the workers' own record."""
+        return EvaluationSettings(**self.model_dump())
+
+
+class SearchSection(Section):
+    """How the optimizer starts."""
+
+    initial_configurations: PositiveInt = 10
+
+
+class WorkersSection(Section):
+    """Where trials run: a scheduler's address, or workers started here."""
+
+    scheduler: str | None = None
+    local: PositiveInt = 1
+    gpus_per_trial: PositiveInt = 1
+    max_attempts: PositiveInt = 3
+
+
+class RunConfig(Section):
+    """One run file with every default filled in."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    data: DataSection
+    space: SpaceSection = SpaceSection()
+    objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
+    fidelity: FidelitySection = FidelitySection()
+    stop: StopSection = StopSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    search: SearchSection = SearchSection()
+    workers: WorkersSection = WorkersSection()
+
+
+def load_run_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
+    """Read, override and check a run file.
+
+    Args:
+        path: A YAML file.
+        overrides: `a.b=c` each; the value is read as YAML.
+
+    Raises:
+        RunFileError: Every fault of the file, one a line.
+    """
+    return parse_run_config(override(read_yaml(path), overrides), where=str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        RunFileError: There is no such file, it is not YAML, or it holds no mapping.
+    """
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunFileError(f"{path}: no such run file; configs/ has examples") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFileError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise RunFileError(f"{path}: not YAML; {_one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise RunFileError(f"{path}: holds no mapping; a run file starts with `name: …`")
+    return value
+
+
+def override(raw: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """A copy of `raw` with each `a.b=c` set.
+
+    Raises:
+        RunFileError: An override has no `=`, its value is not YAML, or a part of its path already
+            holds something that is not a section.
+    """
+    result: dict[str, Any] = _deep_copy(raw)
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise RunFileError(f"--set {text}: write it as `section.key=value`")
+        *parents, last = path.split(".")
+        section = result
+        for part in parents:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise RunFileError(f"--set {text}: `{part}` is a value, not a section")
+        try:
+            section[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RunFileError(f"--set {text}: not YAML; {_one_line(error)}") from None
+    return result
+
+
+def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
+    """Check a whole run file and fill in its defaults.
+
+    Raises:
+        RunFileError: Every fault, one a line, each with its path.
+    """
+    faults: list[str] = []
+    config: RunConfig | None = None
+    try:
+        config = RunConfig.model_validate(dict(raw))
+    except ValidationError as error:
+        faults += [_fault(each) for each in error.errors()]
+    faults += _faults_of_names(raw)
+    if faults or config is None:
+        raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
+    return config
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as a run file that `load_run_config` reads back equal."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
+    """What pydantic's types cannot say; reported beside its faults, not after them."""
+    faults = []
+    name, objectives = raw.get("name"), raw.get("objectives")
+    if isinstance(name, str) and not _NAME.fullmatch(name):
+        faults.append(f"name: {name!r} cannot be a folder's name; use letters, digits, . _ -")
+    if isinstance(objectives, list):
+        unknown = [each for each in objectives if each not in OBJECTIVE_NAMES]
+        faults += [
+            f"objectives: {each!r} is not one of {', '.join(OBJECTIVE_NAMES)}" for each in unknown
+        ]
+        if len(set(map(str, objectives))) < len(objectives):
+            faults.append("objectives: one is named twice; name each once")
+    return faults
+
+
+def _fault(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {_known_keys(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{place}: is missing and has no default"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{place}: {message}"
+    return f"{place}: {message[0].lower()}{message[1:]} (it is {error['input']!r})"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    section: Any = RunConfig
+    for part in location[:-1]:
+        field = section.model_fields.get(part)
+        section = _section_of(field.annotation) if field else None
+        if section is None:
+            return "remove it"
+    return f"known here: {', '.join(section.model_fields)}"
+
+
+def _section_of(annotation: Any) -> Any:
+    options = getattr(annotation, "__args__", (annotation,))
+    return next((t for t in options if isinstance(t, type) and issubclass(t, Section)), None)
+
+
+def _deep_copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _deep_copy(each) for key, each in value.items()}
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

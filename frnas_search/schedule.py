@@ -1,0 +1,36 @@
+"""Hyperband's rungs in whole epochs. Rungs are keyed by index; epochs are rounded once, here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """Epochs of the cheapest and the dearest rung, and the factor between rungs."""
+
+    min_epochs: int
+    max_epochs: int
+    eta: int = 3
+
+    @property
+    def n_rungs(self) -> int:
+        """1 + how often eta divides `max_epochs` without falling below `min_epochs`."""
+        n = 1
+        while self.max_epochs / self.eta**n >= self.min_epochs - 1e-9:
+            n += 1
+        return n
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs of each rung, rising; the last is `max_epochs`.
+
+        The cheapest rung is `max_epochs / eta**k`, which need not be `min_epochs` itself.
+        """
+        exponents = range(self.n_rungs - 1, -1, -1)
+        return tuple(max(1, round(self.max_epochs / self.eta**k)) for k in exponents)
+
+    def rung_of(self, budget: float) -> int:
+        """The index of the rung whose unrounded epochs are nearest to `budget`."""
+        return self.n_rungs - 1 - round(math.log(self.max_epochs / budget, self.eta))

@@ -1,0 +1,164 @@
+"""The door to SMAC: Hyperband over rungs, a random forest and ParEGO, by ask and tell only.
+
+SMAC's own runner, persistence, resume, validation and incumbents are not used: it dies with a
+worker, asks questions on the terminal, and its saved state leaves out the random generators. Its
+files go to a scratch folder that is removed; the event log is the only truth.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+from smac import MultiFidelityFacade, Scenario
+from smac.intensifier import Hyperband
+from smac.multi_objective.parego import ParEGO
+from smac.runhistory.dataclasses import TrialInfo, TrialValue
+from smac.runhistory.enumerations import StatusType
+
+from frnas_search.optimizer import Proposal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ConfigSpace import Configuration, ConfigurationSpace
+
+    from frnas_search.schedule import Fidelity
+    from results.objectives import Objective
+
+# SMAC counts trials and time of its own; ours are the limits that count.
+_WITHOUT_LIMIT = 10**7
+
+# A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
+_JUST_BELOW = 1 - 1e-9
+
+_Key = tuple[tuple[tuple[str, Any], ...], int]
+
+
+class SmacOptimizer:
+    """SMAC's multi-fidelity facade behind the `Optimizer` protocol."""
+
+    def __init__(
+        self,
+        space: ConfigurationSpace,
+        objectives: Sequence[Objective],
+        fidelity: Fidelity,
+        *,
+        seed: int,
+        n_initial_configurations: int,
+    ) -> None:
+        self._objectives = tuple(objectives)
+        self._fidelity = fidelity
+        self._scratch = tempfile.TemporaryDirectory(prefix="frnas-smac-")
+        self._waiting: dict[_Key, TrialInfo] = {}
+        self._facade = _facade(
+            _scenario(space, self._objectives, fidelity, seed, Path(self._scratch.name)),
+            eta=fidelity.eta,
+            n_initial_configurations=n_initial_configurations,
+        )
+
+    def ask(self) -> Proposal | None:
+        """The next configuration and rung; None when the space is exhausted."""
+        try:
+            with _sequential_and_quiet():
+                info = self._facade.ask()
+        except StopIteration:
+            return None
+        proposal = self._proposal(info)
+        self._waiting[_key(proposal)] = info
+        return proposal
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        """Tell the costs as shares of their bounds; a failure as the bound of every objective."""
+        info = self._waiting.pop(_key(proposal))
+        if costs is None:
+            shares = [1.0] * len(self._objectives)
+            value = TrialValue(cost=shares, status=StatusType.CRASHED)
+        else:
+            shares = [each.normalised(costs[each.name]) for each in self._objectives]
+            value = TrialValue(cost=shares, status=StatusType.SUCCESS)
+        with _sequential_and_quiet():
+            self._facade.tell(info, value, save=False)
+
+    def close(self) -> None:
+        """Remove the scratch folder."""
+        self._scratch.cleanup()
+
+    def _proposal(self, info: TrialInfo) -> Proposal:
+        assert info.budget is not None, "Hyperband always sets a budget"
+        return Proposal(
+            configuration=_plain(info.config), rung=self._fidelity.rung_of(info.budget)
+        )
+
+
+def _scenario(
+    space: ConfigurationSpace,
+    objectives: Sequence[Objective],
+    fidelity: Fidelity,
+    seed: int,
+    scratch: Path,
+) -> Scenario:
+    # SMAC has a single-objective mode with other code paths; one name must not be a list.
+    names = [each.name for each in objectives]
+    cheapest = fidelity.max_epochs / fidelity.eta ** (fidelity.n_rungs - 1)
+    return Scenario(
+        space,
+        name="search",
+        output_directory=scratch,
+        objectives=names,
+        crash_cost=[1.0] * len(names),
+        min_budget=cheapest * _JUST_BELOW,
+        max_budget=float(fidelity.max_epochs),
+        n_trials=_WITHOUT_LIMIT,
+        seed=seed,
+        n_workers=1,
+    )
+
+
+def _facade(scenario: Scenario, *, eta: int, n_initial_configurations: int) -> MultiFidelityFacade:
+    return MultiFidelityFacade(
+        scenario,
+        _never_called,
+        # Any other selection compares incumbents across budgets and dies on an assertion.
+        intensifier=Hyperband(scenario, eta=eta, incumbent_selection="highest_budget"),
+        initial_design=MultiFidelityFacade.get_initial_design(
+            scenario, n_configs=n_initial_configurations
+        ),
+        # The default keeps one ParEGO weight for eight proposals: hardly better than random.
+        config_selector=MultiFidelityFacade.get_config_selector(scenario, retrain_after=1),
+        multi_objective_algorithm=ParEGO(scenario),
+        logging_level=False,
+        overwrite=True,
+    )
+
+
+def _never_called(config: Configuration, seed: int = 0, budget: float = 0.0) -> float:
+    del config, seed, budget  # SMAC insists on these names
+    raise AssertionError("trials are run by the coordinator, never by SMAC")
+
+
+@contextmanager
+def _sequential_and_quiet() -> Iterator[None]:
+    """SMAC without joblib's thread pool and without numpy's remarks on its empty timing lists.
+
+    The pool costs more than it brings on a forest of ten trees.
+    """
+    with joblib.parallel_config(backend="sequential"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        yield
+
+
+def _plain(config: Configuration) -> dict[str, bool | int | float | str]:
+    """The configuration as plain Python values; numpy's scalars are not JSON."""
+    return {
+        name: value.item() if hasattr(value, "item") else value
+        for name, value in dict(config).items()
+    }
+
+
+def _key(proposal: Proposal) -> _Key:
+    return (tuple(sorted(proposal.configuration.items())), proposal.rung)

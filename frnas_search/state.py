@@ -1,0 +1,154 @@
+"""The search as a pure state machine: events in, actions out. No clock, no I/O, no threads.
+
+`SearchState` decides; the coordinator performs. Every rule about retries, concurrency and ending
+is here, so each can be tested with a list of events and an equality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, assert_never
+
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+
+EndState: TypeAlias = Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """So many trials can run at once now; workers come and go."""
+
+    n_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reissued:
+    """A trial that was in flight when the last coordinator ended."""
+
+    request: TrialRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """The optimizer proposed a trial."""
+
+    request: TrialRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """The optimizer has nothing left to propose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A worker returned, or the cluster reported its worker lost."""
+
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """A limit is reached or an operator asks; running trials may finish."""
+
+    reason: str
+    end: EndState = "finished"
+
+
+Event: TypeAlias = SlotsChanged | Reissued | Suggested | Exhausted | Finished | StopRequested
+
+
+@dataclass(frozen=True, slots=True)
+class Suggest:
+    """Ask the optimizer for one more trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send a trial to the cluster."""
+
+    request: TrialRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append the outcome to the log, then tell the optimizer. In that order."""
+
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Nothing is running and nothing more will be asked."""
+
+    reason: str
+    end: EndState
+
+
+Action: TypeAlias = Suggest | Submit | Record | Close
+
+
+@dataclass(slots=True, kw_only=True)
+class SearchState:
+    """Mutable only through `handle`.
+
+    Attributes:
+        max_attempts: Tries of one trial whose worker is lost, the first included.
+        n_asked: Trials ever proposed; with `max_trials` it bounds what is asked, so that a limit
+            of 30 gives 30 results and not 30 plus what was in flight.
+        running: Trials with the cluster, by trial id.
+    """
+
+    max_attempts: int
+    max_trials: int | None = None
+    n_asked: int = 0
+    n_slots: int = 0
+    running: dict[str, TrialRequest] = field(default_factory=dict)
+    stopping: StopRequested | None = None
+
+    def handle(self, event: Event) -> list[Action]:
+        """Apply one event and return what must be done because of it, in order."""
+        match event:
+            case SlotsChanged(n_slots):
+                self.n_slots = n_slots
+                return self._refill()
+            case Reissued(request):
+                return self._start(request)
+            case Suggested(request):
+                self.n_asked += 1
+                return [*self._start(request), *self._refill()]
+            case Exhausted():
+                return self._stop(StopRequested("the space holds nothing more to propose"))
+            case Finished(outcome):
+                return self._finish(outcome)
+            case StopRequested():
+                return self._stop(event)
+            case _:
+                assert_never(event)
+
+    def _start(self, request: TrialRequest) -> list[Action]:
+        self.running[request.trial_id] = request
+        return [Submit(request)]
+
+    def _finish(self, outcome: TrialOutcome) -> list[Action]:
+        request = self.running.get(outcome.trial_id)
+        if request is None or request.attempt != outcome.attempt:
+            return []  # a late answer of an attempt that was already given up
+        if outcome.failure is FailureKind.WORKER_LOST and request.attempt < self.max_attempts:
+            return self._start(replace(request, attempt=request.attempt + 1))
+        del self.running[outcome.trial_id]
+        return [Record(outcome), *self._refill()]
+
+    def _stop(self, event: StopRequested) -> list[Action]:
+        self.stopping = self.stopping or event
+        return self._refill()
+
+    def _refill(self) -> list[Action]:
+        """One suggestion at a time: each is answered by `Suggested` or `Exhausted`."""
+        if self.stopping is not None:
+            return [] if self.running else [Close(self.stopping.reason, self.stopping.end)]
+        if self.max_trials is not None and self.n_asked >= self.max_trials:
+            if self.running:
+                return []
+            return [Close(f"{self.max_trials} trials are done", "finished")]
+        return [Suggest()] if len(self.running) < self.n_slots else []
