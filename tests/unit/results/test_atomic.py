@@ -39,9 +39,13 @@ def test_a_fault_while_writing_keeps_the_old_file_and_removes_the_temporary_one(
     path = tmp_path / "front.json"
     path.write_text("old")
 
-    with pytest.raises(fault), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise fault
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise fault
+
+    with pytest.raises(fault):
+        write_half()
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
