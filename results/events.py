@@ -1,0 +1,254 @@
+"""What can happen to a run: frozen records, and their JSON. No clock and no files.
+
+The event log is the only truth about a run; everything else is folded from it (`results.view`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from results.errors import LogError
+from results.objectives import Objective
+from results.trial import (
+    TrialOutcome,
+    TrialRequest,
+    outcome_from_json,
+    outcome_to_json,
+    request_from_json,
+    request_to_json,
+)
+
+EndState: TypeAlias = Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOpened:
+    """The first event of every log: what is searched, on what, for what.
+
+    Attributes:
+        rungs: Epochs of each rung, rising; the last is the highest fidelity.
+        data: `digest`, `split`, `group` (the column that is compared) and `groups`, a mapping
+            from column to its labels.
+        space: `preset` and `fingerprint`.
+        versions: Library name -> version.
+        at: UTC, ISO 8601 with a Z.
+        stop: Limits in force, name -> number or None.
+    """
+
+    run: str
+    objectives: tuple[Objective, ...]
+    rungs: tuple[int, ...]
+    data: Mapping[str, Any]
+    space: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    at: str
+    stop: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The optimizer proposed a trial: a new configuration, or a known one at a higher rung."""
+
+    request: TrialRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """An attempt at a trial was handed to the cluster.
+
+    Attributes:
+        worker: The worker it was meant for, where that is known.
+    """
+
+    trial_id: str
+    attempt: int
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A trial ended, with costs or with a failure. The first of several counts."""
+
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """Another coordinator took over.
+
+    Attributes:
+        reissued: Ids of the trials that were in flight and are handed out again.
+    """
+
+    reissued: tuple[str, ...]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """The limits in force from now on, name -> number or None."""
+
+    stop: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested:
+    """No more trials are asked for; those that are running may end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The coordinator is done. A later `Resumed` opens the run again."""
+
+    state: EndState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrained:
+    """A chosen configuration was trained anew with one more seed.
+
+    Attributes:
+        model: The model's folder relative to the run directory; None when training failed.
+    """
+
+    config_id: str
+    seed: int
+    epochs: int
+    outcome: TrialOutcome
+    model: str | None
+
+
+Event: TypeAlias = (
+    RunOpened
+    | Asked
+    | Submitted
+    | Told
+    | Resumed
+    | LimitsChanged
+    | StopRequested
+    | Ended
+    | Retrained
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """An event with its place in the log.
+
+    Attributes:
+        sequence: 1 for the first event, rising by 1.
+        time: UTC, ISO 8601 with a Z.
+    """
+
+    sequence: int
+    time: str
+    event: Event
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The event as `{"kind": ..., "payload": {...}}`; `event_from_json` is its inverse.
+
+    Numbers among the metrics that are not finite become null, see `storable`.
+    """
+    if isinstance(event, Asked):
+        payload = {"request": request_to_json(event.request)}
+    elif isinstance(event, Told):
+        payload = {"outcome": outcome_to_json(storable(event.outcome))}
+    elif isinstance(event, Retrained):
+        payload = asdict(event) | {"outcome": outcome_to_json(storable(event.outcome))}
+    else:
+        payload = asdict(event)
+    return {"kind": _KIND_OF[type(event)], "payload": payload}
+
+
+def event_from_json(value: Mapping[str, Any]) -> Event:
+    """The event that `event_to_json` wrote, also after a trip through JSON text.
+
+    Raises:
+        LogError: The kind is not known, or the payload is not that kind's.
+    """
+    kind = value.get("kind")
+    if kind not in _DECODERS:
+        raise LogError(
+            f"unknown event kind {kind!r}; the log was written by a newer frnas, use that one"
+        )
+    try:
+        return _DECODERS[kind](value["payload"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LogError(f"an event {kind!r} has a wrong payload ({error})") from error
+
+
+def storable(outcome: TrialOutcome) -> TrialOutcome:
+    """The outcome without numbers that JSON does not know.
+
+    A metric that is NaN or infinite becomes None, an interval with such an end is left out. Costs
+    are finite by construction.
+    """
+    intervals = {
+        name: pair for name, pair in outcome.interval95.items() if all(map(math.isfinite, pair))
+    }
+    return replace(outcome, metrics=_finite(outcome.metrics), interval95=intervals)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+def _run_opened(payload: Mapping[str, Any]) -> RunOpened:
+    objectives = tuple(Objective(**each) for each in payload["objectives"])
+    return RunOpened(**{**payload, "objectives": objectives, "rungs": tuple(payload["rungs"])})
+
+
+def _asked(payload: Mapping[str, Any]) -> Asked:
+    return Asked(request=request_from_json(payload["request"]))
+
+
+def _told(payload: Mapping[str, Any]) -> Told:
+    return Told(outcome=outcome_from_json(payload["outcome"]))
+
+
+def _resumed(payload: Mapping[str, Any]) -> Resumed:
+    return Resumed(**{**payload, "reissued": tuple(payload["reissued"])})
+
+
+def _retrained(payload: Mapping[str, Any]) -> Retrained:
+    return Retrained(**{**payload, "outcome": outcome_from_json(payload["outcome"])})
+
+
+# The kinds are on disk: a name here never changes and is never given to another event.
+_KIND_OF: dict[type[Event], str] = {
+    RunOpened: "run_opened",
+    Asked: "asked",
+    Submitted: "submitted",
+    Told: "told",
+    Resumed: "resumed",
+    LimitsChanged: "limits_changed",
+    StopRequested: "stop_requested",
+    Ended: "ended",
+    Retrained: "retrained",
+}
+
+_DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
+    "run_opened": _run_opened,
+    "asked": _asked,
+    "submitted": lambda payload: Submitted(**payload),
+    "told": _told,
+    "resumed": _resumed,
+    "limits_changed": lambda payload: LimitsChanged(**payload),
+    "stop_requested": lambda payload: StopRequested(**payload),
+    "ended": lambda payload: Ended(**payload),
+    "retrained": _retrained,
+}

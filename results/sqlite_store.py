@@ -1,0 +1,255 @@
+"""The event log in one SQLite file. The only module that knows SQL.
+
+The file is in WAL mode: readers in other processes neither wait for the writer nor hold it up, and
+a writer that is killed at any moment leaves a log that holds exactly the events whose `append`
+returned, or one more. WAL needs a local file system; on a network share use a local run directory.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Self
+from urllib.parse import quote
+
+from results.atomic import sync
+from results.errors import LogError, RunExistsError, RunNotFoundError
+from results.events import Event, LoggedEvent, event_from_json, event_to_json
+
+SCHEMA_VERSION = 1
+
+_BUSY_SECONDS = 10.0
+_TABLES = """
+CREATE TABLE events (
+    sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
+) STRICT;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space there and resume the run",
+    sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its folder is there and writable",
+    sqlite3.SQLITE_PERM: "access is denied; check the permissions of the file and its folder",
+    sqlite3.SQLITE_BUSY: "another process holds it locked; wait for that one or end it",
+    sqlite3.SQLITE_NOTADB: "it is not an event log; restore it from a copy or start a new run",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a copy or start a new run",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; check it and resume the run",
+}
+
+
+class SqliteStore:
+    """The writer of one log; keeps the rules of `results.store.EventStore`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._lock = Lock()
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new, empty log.
+
+        Raises:
+            RunExistsError: There is a file already.
+            LogError: The log cannot be made there.
+        """
+        if path.exists():
+            raise RunExistsError(f"{path} exists; resume that run or give the new one a name")
+        with _explained(path):
+            connection = _connect(path, mode="rwc")
+            with _closed_on_failure(connection):
+                _make_durable(connection)
+                connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
+                _write_version(connection)
+        sync(path.parent)
+        return cls(connection, path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The log at `path`, to append to it.
+
+        Raises:
+            RunNotFoundError: There is no file.
+            LogError: It is not a log, is damaged or not writable, or a newer frnas wrote it.
+        """
+        _require_file(path)
+        with _explained(path):
+            connection = _connect(path, mode="rw")
+            with _closed_on_failure(connection):
+                _check_version(connection, path)
+                _make_durable(connection)
+        return cls(connection, path)
+
+    def append(self, event: Event, *, time: str) -> int:
+        """Add an event and return its sequence, once it is on disk.
+
+        Raises:
+            LogError: The log cannot be written; the event is not in it.
+        """
+        value = event_to_json(event)
+        payload = json.dumps(value["payload"], ensure_ascii=False, allow_nan=False)
+        with self._lock, _explained(self._path):
+            cursor = self._connection.execute(
+                "INSERT INTO events (time, kind, payload) VALUES (?, ?, ?)",
+                (time, value["kind"], payload),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def read(self, *, after: int = 0, up_to: int | None = None) -> list[LoggedEvent]:
+        """The events with after < sequence <= up_to, in order.
+
+        Raises:
+            LogError: The log is damaged.
+        """
+        with self._lock:
+            return _read(self._connection, self._path, after=after, up_to=up_to)
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let go of it."""
+        with _explained(self._path):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SqliteReader:
+    """A reader of one log, also while a writer in another process appends to it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def read(self, *, after: int = 0, up_to: int | None = None) -> list[LoggedEvent]:
+        """The events with after < sequence <= up_to, in order, as of now.
+
+        Raises:
+            LogError: The log is damaged.
+        """
+        return _read(self._connection, self._path, after=after, up_to=up_to)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_only(path: Path) -> SqliteReader:
+    """A reader of the log at `path`; nothing it does changes an event.
+
+    Raises:
+        RunNotFoundError: There is no file.
+        LogError: It is not a log, is damaged, or a newer frnas wrote it.
+    """
+    _require_file(path)
+    with _explained(path):
+        try:
+            return _reader(path, immutable=False)
+        except sqlite3.OperationalError:
+            # A folder that nobody may write to, as in an archive, cannot hold the shared memory
+            # that WAL needs; without a write-ahead log there is no writer to share it with.
+            if _write_ahead_log(path).exists():
+                raise
+            return _reader(path, immutable=True)
+
+
+def _reader(path: Path, *, immutable: bool) -> SqliteReader:
+    connection = _connect(path, mode="ro&immutable=1" if immutable else "ro")
+    with _closed_on_failure(connection):
+        _check_version(connection, path)
+    return SqliteReader(connection, path)
+
+
+def _read(
+    connection: sqlite3.Connection, path: Path, *, after: int, up_to: int | None
+) -> list[LoggedEvent]:
+    query = "SELECT sequence, time, kind, payload FROM events WHERE sequence > ?"
+    if up_to is not None:
+        query += " AND sequence <= ?"
+    limits = (after,) if up_to is None else (after, up_to)
+    with _explained(path):
+        rows = connection.execute(query + " ORDER BY sequence", limits).fetchall()
+    return [_logged_event(row, path) for row in rows]
+
+
+def _logged_event(row: tuple[int, str, str, str], path: Path) -> LoggedEvent:
+    sequence, time, kind, payload = row
+    try:
+        event = event_from_json({"kind": kind, "payload": json.loads(payload)})
+    except (LogError, ValueError) as error:
+        raise LogError(f"{path}: event {sequence} cannot be read: {error}") from error
+    return LoggedEvent(sequence=sequence, time=time, event=event)
+
+
+def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,  # each statement is its own transaction, durable when it returns
+        check_same_thread=False,
+    )
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _write_version(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
+        raise LogError(f"{path}: it is not an event log of frnas; name another run directory")
+    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    version = int(row[0]) if row else 0
+    if version > SCHEMA_VERSION:
+        raise LogError(
+            f"{path}: its schema is version {version} and this frnas knows up to "
+            f"{SCHEMA_VERSION}; install the frnas that wrote it"
+        )
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise RunNotFoundError(f"{path}: there is no event log; check the run's name or folder")
+
+
+def _write_ahead_log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say which file SQLite means and what to do about it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        # The low byte is the kind of error; extended codes add detail above it.
+        remedy = _REMEDIES.get(code & 0xFF) if code is not None else None
+        reason = remedy or "it cannot be used; check the file and its folder"
+        raise LogError(f"{path}: {reason} ({error})") from error
