@@ -23,11 +23,14 @@ from results.events import Event, LoggedEvent, event_from_json, event_to_json
 SCHEMA_VERSION = 1
 
 _BUSY_SECONDS = 10.0
-_TABLES = """
+_SCHEMA = """
+BEGIN;
 CREATE TABLE events (
     sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
 ) STRICT;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE meta (schema_version INTEGER NOT NULL) STRICT;
+INSERT INTO meta (schema_version) VALUES (1);
+COMMIT;
 """
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space there and resume the run",
@@ -57,14 +60,14 @@ class SqliteStore:
             RunExistsError: There is a file already.
             LogError: The log cannot be made there.
         """
-        if path.exists():
+        # An empty file is what a kill while creating leaves behind.
+        if path.exists() and path.stat().st_size > 0:
             raise RunExistsError(f"{path} exists; resume that run or give the new one a name")
         with _explained(path):
             connection = _connect(path, mode="rwc")
             with _closed_on_failure(connection):
+                connection.executescript(_SCHEMA)
                 _make_durable(connection)
-                connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
-                _write_version(connection)
         sync(path.parent)
         return cls(connection, path)
 
@@ -208,15 +211,10 @@ def _make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _write_version(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-
-
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
         raise LogError(f"{path}: it is not an event log of frnas; name another run directory")
-    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    version = int(row[0]) if row else 0
+    (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
     if version > SCHEMA_VERSION:
         raise LogError(
             f"{path}: its schema is version {version} and this frnas knows up to "

@@ -1,0 +1,82 @@
+"""One writer per run: an advisory lock that the kernel lets go of when its holder dies.
+
+The lock belongs to the open file: a forked child shares it, a spawned one does not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from results.errors import RunLockedError
+
+_RETRY_SECONDS = 0.02
+
+
+@contextmanager
+def run_lock(directory: Path, *, patience_seconds: float = 2.0) -> Iterator[None]:
+    """Hold the run in `directory` for writing while the block runs.
+
+    Args:
+        directory: An existing run directory.
+        patience_seconds: How long to try again, so that a reader that is just looking whether the
+            run is locked does not turn a writer away.
+
+    Raises:
+        RunLockedError: Another process holds it.
+    """
+    path = lock_path(directory)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _acquire(descriptor, path, patience_seconds)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether some process holds the run in `directory` for writing."""
+    try:
+        descriptor = os.open(lock_path(directory), os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that readers who look at the same moment do not see each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def lock_path(directory: Path) -> Path:
+    """The file that is locked; it stays when the lock is let go of."""
+    return directory / "lock"
+
+
+def _acquire(descriptor: int, path: Path, patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise RunLockedError(_message(descriptor, path)) from None
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _message(descriptor: int, path: Path) -> str:
+    holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    return (
+        f"{path.parent}: process {holder} is writing to this run; wait for it, or stop it and "
+        "resume the run"
+    )
