@@ -40,6 +40,8 @@ class TrainingSettings:
             horizontal flip is on whenever the strength is above 0.
         ema_decay: 0 evaluates the weights themselves; else an exponential moving average.
         timeout_seconds: A trial that takes longer is ended and recorded as timed out.
+        checkpoint_seconds: A training also saves itself at the first end of an epoch after this
+            long since it last did, so that a lost worker costs no more.
     """
 
     batch_size: int = 64
@@ -56,6 +58,7 @@ class TrainingSettings:
     precision: Precision = "auto"
     device: Device = "auto"
     timeout_seconds: float | None = None
+    checkpoint_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

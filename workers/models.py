@@ -1,0 +1,138 @@
+"""A trained model as files for others: `model.safetensors`, and `model.json` that explains it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, nn
+
+from results.atomic import write_bytes_atomically, write_json_atomically
+from results.trial import Configuration
+from search_space.build import build_network
+from search_space.candidate import SpaceSettings
+from search_space.decode import decode
+from workers.embedding import embed_batch
+from workers.errors import CheckpointError
+
+SCHEMA = "frnas.model/1"
+WEIGHTS_NAME = "model.safetensors"
+DESCRIPTION_NAME = "model.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """What a model is, beside its weights.
+
+    Attributes:
+        channels: 1 or 3, of the pictures it takes.
+        image_size: Side of the pictures in pixels.
+        flip: Whether embeddings add up a picture and its mirror image, as in the evaluation.
+        metrics: As measured on `provenance`'s split; JSON values.
+        provenance: Where it comes from: run, trial, seed, data, versions; JSON values.
+    """
+
+    configuration: Configuration
+    space: SpaceSettings
+    channels: int
+    image_size: int
+    flip: bool
+    metrics: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+class EmbeddingNetwork(nn.Module):
+    """A trained network that turns pictures into L2-normalised embeddings."""
+
+    def __init__(self, network: nn.Module, description: ModelDescription) -> None:
+        super().__init__()
+        self.network = network
+        self.description = description
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (b, d) of aligned faces (b, channels, size, size), pixels 0..255.
+
+        Raises:
+            ValueError: The pictures have another shape.
+        """
+        side = self.description.image_size
+        expected = (self.description.channels, side, side)
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"pictures of shape {tuple(images.shape)} do not fit the model; give (b, "
+                f"{', '.join(map(str, expected))})"
+            )
+        return embed_batch(self.network, images, flip=self.description.flip)
+
+
+def save_model(directory: Path, network: nn.Module, description: ModelDescription) -> Path:
+    """Write both files and return the path of `model.json`, which is written last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = safetensors.torch.save(
+        {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    )
+    write_bytes_atomically(directory / WEIGHTS_NAME, weights)
+    content = {
+        "schema": SCHEMA,
+        **asdict(description),
+        "configuration": dict(description.configuration),
+        "weights": {"file": WEIGHTS_NAME, "sha256": hashlib.sha256(weights).hexdigest()},
+        "input": "aligned faces, (b, channels, image_size, image_size), pixels 0..255",
+        "output": "embeddings (b, embedding_size), L2-normalised; compare by inner product",
+    }
+    path = directory / DESCRIPTION_NAME
+    write_json_atomically(path, content)
+    return path
+
+
+def load_model(path: Path) -> EmbeddingNetwork:
+    """The model that `save_model` wrote, on the CPU and in evaluation mode.
+
+    Args:
+        path: The model's folder or its `model.json`.
+
+    Raises:
+        CheckpointError: A file is missing, damaged, of another version or of another model.
+        InvalidConfigurationError: The configuration is not one of this version's space.
+    """
+    directory = path.parent if path.name == DESCRIPTION_NAME else path
+    try:
+        content = json.loads((directory / DESCRIPTION_NAME).read_text(encoding="utf-8"))
+        weights = (directory / WEIGHTS_NAME).read_bytes()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"no readable model in {directory} ({error})") from error
+    if content.get("schema") != SCHEMA:
+        raise CheckpointError(
+            f"{directory / DESCRIPTION_NAME} has schema {content.get('schema')!r}; this version "
+            f"reads {SCHEMA}"
+        )
+    if hashlib.sha256(weights).hexdigest() != content["weights"]["sha256"]:
+        raise CheckpointError(
+            f"{directory / WEIGHTS_NAME} is not what {DESCRIPTION_NAME} describes; copy both again"
+        )
+    description = _description_from_json(content)
+    candidate = decode(description.configuration, description.space)
+    network = build_network(
+        candidate, in_channels=description.channels, image_size=description.image_size, seed=0
+    )
+    network.load_state_dict(safetensors.torch.load(weights))
+    return EmbeddingNetwork(network, description).eval()
+
+
+def _description_from_json(content: Mapping[str, Any]) -> ModelDescription:
+    space = dict(content["space"])
+    space["families"] = {name: tuple(each) for name, each in space["families"].items()}
+    return ModelDescription(
+        configuration=content["configuration"],
+        space=SpaceSettings(**space),
+        channels=content["channels"],
+        image_size=content["image_size"],
+        flip=content["flip"],
+        metrics=content["metrics"],
+        provenance=content["provenance"],
+    )

@@ -1,0 +1,261 @@
+"""One trial from its job to its outcome. Never raises: a failed trial is an outcome too."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from results.trial import Architecture, FailureKind, TrialOutcome
+from search_space.build import network_cost
+from search_space.candidate import Candidate
+from search_space.decode import decode
+from search_space.errors import InvalidConfigurationError
+from workers.checkpoints import (
+    fingerprint,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from workers.errors import CheckpointError, CollapsedError, DataError, TrainingDivergedError
+from workers.evaluation import Evaluation, evaluate
+from workers.models import ModelDescription, save_model
+from workers.pack import Pack, open_pack
+from workers.pictures import TrainingSet, choose_device, training_set
+from workers.settings import TrialJob
+from workers.training import (
+    Training,
+    plan,
+    restore,
+    start_training,
+    to_checkpoint,
+    train_epoch,
+)
+
+logger = logging.getLogger(__name__)
+
+_DETAIL_LINES = 12
+_FAILURES: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (torch.OutOfMemoryError, FailureKind.OUT_OF_MEMORY),
+    (MemoryError, FailureKind.OUT_OF_MEMORY),
+    (TrainingDivergedError, FailureKind.DIVERGED),
+    (CollapsedError, FailureKind.COLLAPSED),
+    (InvalidConfigurationError, FailureKind.INVALID_CONFIGURATION),
+    (DataError, FailureKind.DATA_ERROR),
+    (CheckpointError, FailureKind.DATA_ERROR),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """What is known of a trial so far; a failure reports it as well."""
+
+    architecture: Architecture | None = None
+    device: str = ""
+    epochs_trained: int = 0
+    checkpoint: str | None = None
+
+
+def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> TrialOutcome:
+    """Train the job's configuration to its epochs and evaluate it.
+
+    Continues from the configuration's latest checkpoint where there is one; a trial whose
+    checkpoint for exactly these epochs exists is only evaluated, with the same result.
+
+    Args:
+        job: What to run.
+        clock: Seconds that only rise.
+    """
+    started = clock()
+    progress = _Progress()
+    findings: dict[str, Any]
+    try:
+        findings = _run(job, progress, clock)
+    except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
+        findings = {"failure": failure_kind(error), "detail": _detail(error)}
+    if findings.get("failure") is FailureKind.OUT_OF_MEMORY and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return TrialOutcome(
+        trial_id=job.request.trial_id,
+        attempt=job.request.attempt,
+        seconds=clock() - started,
+        architecture=progress.architecture,
+        device=progress.device,
+        epochs_trained=progress.epochs_trained,
+        checkpoint=progress.checkpoint,
+        **findings,
+    )
+
+
+def failure_kind(error: BaseException) -> FailureKind:
+    """What kind of failure an exception is."""
+    for kind_of_error, kind in _FAILURES:
+        if isinstance(error, kind_of_error):
+            return kind
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return FailureKind.OUT_OF_MEMORY  # what torch's CPU allocator raises
+    return FailureKind.CRASHED
+
+
+def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict[str, Any]:
+    candidate = decode(job.request.configuration, job.space)
+    pack = _opened_pack(job)
+    progress.architecture = _architecture(candidate, pack)
+    device = choose_device(job.training.device)
+    progress.device = _device_name(device)
+    data = training_set(pack, device)
+    training = start_training(candidate, job.training, data=data, seed=job.request.seed)
+    _continue_from_checkpoint(training, job, progress)
+    _train(training, candidate, data, job, progress, clock)
+    evaluation = evaluate(
+        training.evaluated_network,
+        pack,
+        split=job.split,
+        group=job.data.group,
+        settings=job.evaluation,
+        device=device,
+    )
+    losses = {"loss": training.losses[-1], "loss_by_epoch": training.losses}
+    metrics = {**evaluation.metrics, "training": losses}
+    costs = _costs(evaluation, job.objectives)
+    if job.model_directory is not None:
+        _save_model(training, job, pack, metrics)
+    intervals = {name: evaluation.interval95[name] for name in job.objectives}
+    return {"costs": costs, "interval95": intervals, "metrics": metrics}
+
+
+def _train(
+    training: Training,
+    candidate: Candidate,
+    data: TrainingSet,
+    job: TrialJob,
+    progress: _Progress,
+    clock: Callable[[], float],
+) -> None:
+    """Train to the job's epochs; saves at the end, and now and then on the way."""
+    epochs = job.request.epochs
+    schedule = plan(job.training, n_images=len(data.pictures), max_epochs=job.max_epochs)
+    saved = clock()
+    while training.epochs < epochs:
+        train_epoch(
+            training,
+            data,
+            settings=job.training,
+            schedule=schedule,
+            learning_rate=candidate.learning_rate,
+        )
+        progress.epochs_trained += 1
+        is_due = clock() - saved >= job.training.checkpoint_seconds
+        if is_due or training.epochs == epochs:
+            checkpoint = to_checkpoint(training, fingerprint=_fingerprint(job))
+            path = save_checkpoint(_checkpoint_directory(job), checkpoint)
+            progress.checkpoint = path.relative_to(job.run_directory).as_posix()
+            saved = clock()
+
+
+def _continue_from_checkpoint(training: Training, job: TrialJob, progress: _Progress) -> None:
+    path = latest_checkpoint(_checkpoint_directory(job), up_to_epochs=job.request.epochs)
+    if path is None:
+        return
+    restore(training, load_checkpoint(path, expected_fingerprint=_fingerprint(job)))
+    progress.checkpoint = path.relative_to(job.run_directory).as_posix()
+    logger.info("trial %s goes on after %d epochs", job.request.trial_id, training.epochs)
+
+
+def _checkpoint_directory(job: TrialJob) -> Path:
+    return Path(job.run_directory) / job.checkpoint_directory
+
+
+def _fingerprint(job: TrialJob) -> str:
+    """Everything the weights depend on; where and how long they are trained does not count."""
+    recipe = asdict(job.training)
+    for field in ("device", "timeout_seconds", "checkpoint_seconds"):
+        del recipe[field]
+    return fingerprint(
+        {
+            "configuration": dict(job.request.configuration),
+            "seed": job.request.seed,
+            "space": asdict(job.space),
+            "recipe": recipe,
+            "max_epochs": job.max_epochs,
+            "data": job.data.digest,
+        }
+    )
+
+
+def _opened_pack(job: TrialJob) -> Pack:
+    pack = _open_once(job.data.pack)
+    if pack.digest != job.data.digest:
+        _open_once.cache_clear()  # the file may have been replaced since it was opened
+        pack = _open_once(job.data.pack)
+    if pack.digest != job.data.digest:
+        raise DataError(
+            f"{job.data.pack} has digest {pack.digest[:12]}…, but the run was started with "
+            f"{job.data.digest[:12]}…; give this worker the same pack"
+        )
+    return pack
+
+
+@lru_cache(maxsize=4)
+def _open_once(path: str) -> Pack:
+    return open_pack(Path(path))
+
+
+def _architecture(candidate: Candidate, pack: Pack) -> Architecture:
+    cost = network_cost(candidate, in_channels=pack.channels, image_size=pack.size)
+    return Architecture(
+        family=cost.family, hash=cost.hash, parameters=cost.parameters, macs=cost.macs
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({platform.machine()})"
+
+
+def _costs(evaluation: Evaluation, objectives: tuple[str, ...]) -> dict[str, float]:
+    unknown = [name for name in objectives if name not in evaluation.costs]
+    if unknown:
+        raise ValueError(
+            f"objectives {unknown} are not measured; choose from {sorted(evaluation.costs)}"
+        )
+    return {name: evaluation.costs[name] for name in objectives}
+
+
+def _save_model(training: Training, job: TrialJob, pack: Pack, metrics: Mapping[str, Any]) -> None:
+    assert job.model_directory is not None
+    description = ModelDescription(
+        configuration=job.request.configuration,
+        space=job.space,
+        channels=pack.channels,
+        image_size=pack.size,
+        flip=job.evaluation.flip,
+        metrics={**metrics, "split": job.split},
+        provenance={
+            **job.provenance,
+            "trial_id": job.request.trial_id,
+            "config_id": job.request.config_id,
+            "seed": job.request.seed,
+            "epochs": training.epochs,
+            "data_digest": pack.digest,
+        },
+    )
+    directory = Path(job.run_directory) / job.model_directory
+    save_model(directory, training.evaluated_network, description)
+
+
+def _detail(error: BaseException) -> str:
+    """The message of an error raised on purpose; the end of the traceback of any other."""
+    if failure_kind(error) is not FailureKind.CRASHED:
+        return str(error)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(lines[-_DETAIL_LINES:])
