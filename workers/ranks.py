@@ -134,7 +134,7 @@ def _ranks_of_sorted(vectors: Tensor, codes: Tensor, block_rows: int) -> tuple[T
         probes = torch.arange(block.stop - block.start, device=vectors.device)
         similarity[probes + start, probes] = -torch.inf
         best = similarity.new_full((n_identities, len(probes)), -torch.inf)
-        best.index_reduce_(0, codes, similarity, "amax")
+        best.scatter_reduce_(0, codes[:, None].expand(-1, len(probes)), similarity, "amax")
         own = best[codes[block], probes]
         has_mate = torch.isfinite(own)
         above = similarity >= own

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.errors import DataError
+from workers.metrics import (
+    Ranks,
+    RankSummary,
+    costs_of,
+    evaluate_ranks,
+    gaps_between,
+    metrics_to_json,
+    relative_gap,
+    spread,
+)
+
+TABLE = Path(__file__).parents[4] / "shared/frnas-results/analysis/vgg_val_phase1.csv"
+N_PER_GROUP = 15_300
+
+
+def ranks_of(values: list[int] | np.ndarray) -> Ranks:
+    by_identity = np.asarray(values, dtype=np.int64)
+    return Ranks(rank_by_identity=by_identity, rank_by_image=by_identity * 2)
+
+
+def test_a_hand_worked_case() -> None:
+    metrics = evaluate_ranks(
+        ranks_of([0, 0, 3, 1, -1, 0, 0, 0, 2]),
+        identity=np.array([1, 1, 2, 2, 3, 4, 4, 5, 5]),
+        codes=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1]),
+        labels=("m", "f"),
+    )
+    assert metrics.overall.error == 3 / 8
+    assert metrics.n_singletons == 1
+    men, women = metrics.groups["m"], metrics.groups["f"]
+    assert (men.accuracy, men.mean_rank, men.n_probes, men.n_identities) == (0.5, 1.0, 4, 2)
+    assert (women.accuracy, women.mean_rank, women.n_probes) == (0.75, 0.5, 4)
+    gaps = metrics.gaps
+    assert (gaps.rank_disparity, gaps.disparity, gaps.worst_group_error) == (0.5, 0.25, 0.5)
+    assert gaps.ratio == pytest.approx(abs(1 - 0.5 / 0.75))
+    assert gaps.rank_ratio == pytest.approx(1.0)
+    assert gaps.error_ratio == pytest.approx(1.0)
+
+
+def rows_of_the_predecessor() -> list[dict[str, str]]:
+    if not TABLE.exists():
+        pytest.skip(
+            "needs ../shared/frnas-results/analysis/vgg_val_phase1.csv, which is not in the "
+            "repository"
+        )
+    with TABLE.open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["Error"]]
+    assert len(rows) == 354
+    return rows
+
+
+def summary(n_errors: int) -> RankSummary:
+    return RankSummary(
+        accuracy=(N_PER_GROUP - n_errors) / N_PER_GROUP,
+        error=n_errors / N_PER_GROUP,
+        mean_rank=0.0,
+        n_probes=N_PER_GROUP,
+        n_identities=200,
+    )
+
+
+def test_every_row_of_the_predecessors_table_is_reproduced_from_its_error_counts() -> None:
+    for row in rows_of_the_predecessor():
+        n_errors = round(float(row["Error"]) * 2 * N_PER_GROUP)
+        gap = round(float(row["Disparity"]) * N_PER_GROUP)
+        # The table does not say which group is ahead; its ratios do.
+        possible = [
+            gaps_between({"f": summary((n_errors + g) // 2), "m": summary((n_errors - g) // 2)})
+            for g in (gap, -gap)
+        ]
+        assert possible[0].disparity == pytest.approx(float(row["Disparity"]), abs=1e-12)
+        if not row["Ratio"]:  # no correct probe at all: the predecessor divided zero by zero
+            assert [each.ratio for each in possible] == [None, None]
+            continue
+        expected = (float(row["Ratio"]), float(row["Error Ratio"]))
+        assert any(
+            (each.ratio, each.error_ratio) == pytest.approx(expected, abs=1e-12)
+            for each in possible
+        ), row["index"]
+
+
+def test_a_row_of_the_predecessors_table_comes_out_of_its_probes() -> None:
+    # selecsls60b_MagFace_SGD, vgg_val_phase1: 5,238 women and 3,491 men of 15,300 are mistaken.
+    wrong = np.zeros(2 * N_PER_GROUP, dtype=np.int64)
+    wrong[:5238] = 1
+    wrong[N_PER_GROUP : N_PER_GROUP + 3491] = 1
+    metrics = evaluate_ranks(
+        ranks_of(wrong),
+        identity=np.arange(2 * N_PER_GROUP) // 2,
+        codes=np.repeat([0, 1], N_PER_GROUP),
+        labels=("f", "m"),
+    )
+    assert metrics.overall.error == pytest.approx(0.2852614379084968, abs=1e-12)
+    assert metrics.gaps.disparity == pytest.approx(0.1141830065359477, abs=1e-12)
+    assert metrics.gaps.ratio == pytest.approx(0.17362353408865028, abs=1e-12)
+    assert metrics.gaps.error_ratio == pytest.approx(0.3335242464, abs=1e-9)
+
+
+def test_an_undefined_ratio_is_none_and_not_nan() -> None:
+    metrics = evaluate_ranks(
+        ranks_of([0, 0, 1, 0]),
+        identity=np.array([0, 0, 1, 1]),
+        codes=np.array([0, 0, 1, 1]),
+        labels=("f", "m"),
+    )
+    assert metrics.gaps.error_ratio is None
+    assert metrics.gaps.rank_ratio is None
+    assert metrics.gaps.ratio == 0.5
+    text = json.dumps(metrics_to_json(metrics), allow_nan=False)
+    assert json.loads(text)["overall"]["error_ratio"] is None
+
+
+def test_more_than_two_groups_compare_the_extremes() -> None:
+    metrics = evaluate_ranks(
+        ranks_of([0, 0, 0, 4, 2, 0, 1, 1]),
+        identity=np.array([0, 0, 1, 1, 2, 2, 3, 3]),
+        codes=np.array([0, 0, 1, 1, 2, 2, -1, -1]),
+        labels=("a", "b", "c", "d"),
+    )
+    assert list(metrics.groups) == ["a", "b", "c"]
+    assert metrics.gaps.rank_disparity == 2.0
+    assert metrics.gaps.disparity == 0.5
+    assert metrics.gaps.ratio == 0.5
+    assert metrics.gaps.rank_ratio == 1.0
+    assert metrics.n_ungrouped == 2
+    assert metrics.overall.n_probes == 8
+
+
+def test_one_group_alone_cannot_be_compared() -> None:
+    with pytest.raises(DataError, match="cannot be compared"):
+        evaluate_ranks(
+            ranks_of([0, 1]),
+            identity=np.array([0, 0]),
+            codes=np.array([1, 1]),
+            labels=("f", "m"),
+        )
+
+
+def test_only_singletons_cannot_be_ranked() -> None:
+    with pytest.raises(DataError, match="nothing can be ranked"):
+        evaluate_ranks(
+            ranks_of([-1, -1]),
+            identity=np.array([0, 1]),
+            codes=np.array([0, 1]),
+            labels=("f", "m"),
+        )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=8, max_size=40),
+    st.permutations(range(4)),
+)
+def test_costs_do_not_depend_on_the_order_of_the_labels(
+    probes: list[tuple[int, int]], order: list[int]
+) -> None:
+    values = np.array([rank for rank, _ in probes])
+    codes = np.array([code for _, code in probes])
+    codes[:2] = [0, 1]
+    labels = ("a", "b", "c", "d")
+    identity = np.arange(len(probes)) // 2
+    new_code = np.argsort(order)
+    first = evaluate_ranks(ranks_of(values), identity=identity, codes=codes, labels=labels)
+    second = evaluate_ranks(
+        ranks_of(values),
+        identity=identity,
+        codes=new_code[codes],
+        labels=[labels[i] for i in order],
+    )
+    assert metrics_to_json(first) == metrics_to_json(second)
+    assert all(math.isfinite(cost) for cost in costs_of(first).values())
+    assert first.gaps.worst_group_error >= first.overall.error
+
+
+@given(st.lists(st.floats(0, 100), min_size=3, max_size=6))
+def test_gaps_of_many_values_are_those_of_their_extremes(values: list[float]) -> None:
+    assert spread(values) == max(values) - min(values)
+    gap = relative_gap(values)
+    assert gap is None or 0.0 <= gap <= 1.0
