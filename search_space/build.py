@@ -43,6 +43,7 @@ def build_network(
     Leaves torch's random state as it was.
 
     Args:
+        candidate: What `decode` returned.
         in_channels: 1 for grey, 3 for colour pictures.
         image_size: Side of the square pictures in pixels.
         seed: 0 or more.
@@ -69,9 +70,10 @@ def network_cost(candidate: Candidate, *, in_channels: int, image_size: int) -> 
         with counter:
             network(torch.zeros(1, in_channels, image_size, image_size))
     architecture = candidate.architecture
-    is_dual_path = isinstance(architecture, DualPathArchitecture)
     return NetworkCost(
-        family="dual_path" if is_dual_path else architecture.family,
+        family=(
+            "dual_path" if isinstance(architecture, DualPathArchitecture) else architecture.family
+        ),
         hash=_architecture_hash(candidate),
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         macs=counter.get_total_flops() // 2,

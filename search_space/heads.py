@@ -57,6 +57,9 @@ def build_head(
     """The head called `name`, on the CPU.
 
     Args:
+        name: One of `candidate.HEADS`.
+        embedding_size: Length of an embedding.
+        n_classes: Identities trained on, 2 or more.
         scale: Multiplies the cosines; None takes `default_scale`.
         margin: None takes the published one. CosFace: subtracted from the cosine. ArcFace:
             radians. MagFace: radians at the smallest length; the rise of 0.35 stays.
@@ -66,7 +69,7 @@ def build_head(
         ValueError: The name is not known, there are fewer than two classes, the scale is not
             above 0, or the margin is negative or as large as pi / 2.
     """
-    heads: dict[str, type[MarginHead]] = {
+    heads: dict[str, type[CosFace | ArcFace | MagFace]] = {
         "CosFace": CosFace,
         "ArcFace": ArcFace,
         "MagFace": MagFace,
@@ -201,7 +204,7 @@ def add_angle(cosines: Tensor, angles: Tensor) -> Tensor:
 
     Args:
         cosines: Between -1 and 1, up to rounding.
-        angles: Radians, from 0 to below pi; the shape of `cosines`.
+        angles: Radians, from 0 to 2.3; the shape of `cosines`.
 
     Returns:
         Where theta + angle passes pi and the cosine would rise again: cos(theta) less
