@@ -46,6 +46,12 @@ def dominates_any(costs: FloatArray, row: FloatArray) -> bool:
     return bool(np.any(np.all(costs <= row, axis=1) & np.any(costs < row, axis=1)))
 
 
+def dominated_by(row: FloatArray, costs: FloatArray) -> BoolArray:
+    """Which of `costs`, shape (n, m), are dominated by `row`, shape (m,); shape (n,)."""
+    mask: BoolArray = np.all(row <= costs, axis=1) & np.any(row < costs, axis=1)
+    return mask
+
+
 def _check(costs: FloatArray) -> None:
     if costs.ndim != 2:
         raise ValueError(f"costs have shape {costs.shape}; give one row per trial")

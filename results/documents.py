@@ -1,0 +1,289 @@
+"""The JSON documents that are printed, served and kept, made from a view. Pure.
+
+Each names its schema and version; `results/schemas/` holds the JSON Schema of each. A field is
+never given another meaning under the same version.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from results.errors import SelectionError
+from results.events import event_to_json
+from results.trial_record import TrialRecord
+from results.view import RunState, RunView
+
+Document: TypeAlias = dict[str, Any]
+
+
+def pareto_document(
+    view: RunView,
+    *,
+    run: str,
+    state: RunState,
+    rung: int | None = None,
+    max_costs: Mapping[str, float] | None = None,
+) -> Document:
+    """The front with its provenance, schema `frnas.pareto/1`.
+
+    Args:
+        view: The run, up to the event that the document is about.
+        run: The run's name.
+        state: What the run is doing, which a view alone cannot know of a killed one.
+        rung: The fidelity whose front is wanted; the highest by default.
+        max_costs: Objective name -> the largest cost to show. Hides entries of the front; the
+            front and its hypervolume stay those of all trials.
+
+    Raises:
+        SelectionError: The run has no such rung, or no such objective.
+    """
+    rung = _checked_rung(view, rung)
+    limits = _checked_limits(view, max_costs or {})
+    front = view.front(rung)
+    shown = [trial for trial in front if _within(trial, limits)]
+    return {
+        "schema": "frnas.pareto/1",
+        "run": run,
+        "state": state,
+        "updated": view.updated,
+        "event": view.last_sequence,
+        "objectives": _objectives(view),
+        "hypervolume": view.volume(front),
+        "trials": _counts(view, state),
+        "data": _data(view),
+        "space": {name: view.opened.space[name] for name in ("preset", "fingerprint")},
+        "front": [_front_entry(view, trial) for trial in shown],
+    }
+
+
+def status_document(
+    view: RunView, *, run: str, state: RunState, limits: Mapping[str, Any]
+) -> Document:
+    """How far a run is, schema `frnas.status/1`.
+
+    Args:
+        view: The run.
+        run: The run's name.
+        state: What the run is doing.
+        limits: Limits in force, name -> number or None.
+    """
+    last = view.last_event
+    kind = "" if last is None else event_to_json(last.event)["kind"]
+    return {
+        "schema": "frnas.status/1",
+        "run": run,
+        "state": state,
+        "reason": view.reason,
+        "started": view.opened.at,
+        "updated": view.updated,
+        "event": view.last_sequence,
+        "last_event": {"event": view.last_sequence, "kind": kind, "time": view.updated},
+        "seed": view.opened.seed,
+        "objectives": _objectives(view),
+        "trials": _counts(view, state),
+        "rungs": [_rung(view, state, rung) for rung in range(len(view.rungs))],
+        "failures": {str(kind): n for kind, n in sorted(view.failures.items())},
+        "best": {each.name: _best(view, each.name) for each in view.objectives},
+        "front_size": len(view.front()),
+        "hypervolume": view.hypervolume,
+        "trials_since_gain": view.trials_since_gain,
+        "epochs_spent": view.epochs_spent,
+        "gpu_seconds": view.gpu_seconds,
+        "wall_seconds": view.wall_seconds,
+        "limits": dict(limits),
+    }
+
+
+def trials_document(
+    view: RunView, *, run: str, state: RunState | None = None, failed_only: bool = False
+) -> Document:
+    """Every trial in the order they were asked, schema `frnas.trials/1`.
+
+    Args:
+        view: The run.
+        run: The run's name.
+        state: What the run is doing, by default what the log tells. Trials without an end are
+            `running` while the run is, else `interrupted`: a resumed run hands them out again.
+        failed_only: Leave out the trials that have costs or no end.
+    """
+    state = state or view.state
+    trials = [t for t in view.trials.values() if t.failure is not None or not failed_only]
+    return {
+        "schema": "frnas.trials/1",
+        "run": run,
+        "state": state,
+        "updated": view.updated,
+        "event": view.last_sequence,
+        "trials": [_trial(trial, state) for trial in trials],
+    }
+
+
+def pareto_csv(document: Document) -> str:
+    """The front of a `frnas.pareto/1` document as a table, one row an entry, with a header row.
+
+    A cost has three columns, NAME, NAME_low and NAME_high; configuration values have one column
+    each, `configuration.NAME`, empty where the configuration has no such value.
+    """
+    names = [objective["name"] for objective in document["objectives"]]
+    keys = sorted({key for entry in document["front"] for key in entry["configuration"]})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_csv_header(names, keys))
+    writer.writerows(_csv_row(entry, names, keys) for entry in document["front"])
+    return text.getvalue()
+
+
+def runs_document(rows: Sequence[Document]) -> Document:
+    """The runs of a folder, schema `frnas.runs/1`, from the rows of `results.query.list_runs`."""
+    return {"schema": "frnas.runs/1", "runs": list(rows)}
+
+
+def _checked_rung(view: RunView, rung: int | None) -> int:
+    if rung is None:
+        return view.top_rung
+    if not 0 <= rung <= view.top_rung:
+        known = ", ".join(f"{i} ({epochs} epochs)" for i, epochs in enumerate(view.rungs))
+        raise SelectionError(f"the run has no rung {rung}; its rungs are {known}")
+    return rung
+
+
+def _checked_limits(view: RunView, max_costs: Mapping[str, float]) -> Mapping[str, float]:
+    known = [objective.name for objective in view.objectives]
+    for name in max_costs:
+        if name not in known:
+            raise SelectionError(
+                f"the run has no objective {name!r}; its objectives are {', '.join(known)}"
+            )
+    return max_costs
+
+
+def _within(trial: TrialRecord, max_costs: Mapping[str, float]) -> bool:
+    costs = trial.costs or {}
+    return all(costs[name] <= most for name, most in max_costs.items())
+
+
+def _objectives(view: RunView) -> list[Document]:
+    return [
+        {"name": each.name, "unit": each.unit, "direction": "min", "reference": each.reference}
+        for each in view.objectives
+    ]
+
+
+def _counts(view: RunView, state: RunState) -> dict[str, int]:
+    return {
+        "finished": view.n_finished,
+        "failed": view.n_failed,
+        "running": view.n_running if state == "running" else 0,
+    }
+
+
+def _data(view: RunView) -> Document:
+    data = view.opened.data
+    groups = data["groups"]
+    if not isinstance(groups, Mapping):
+        groups = {data["group"]: groups}
+    return {
+        "digest": data["digest"],
+        "split": data["split"],
+        "groups": {column: list(labels) for column, labels in groups.items()},
+    }
+
+
+def _front_entry(view: RunView, trial: TrialRecord) -> Document:
+    request, outcome = trial.request, trial.outcome
+    assert outcome is not None
+    names = [objective.name for objective in view.objectives]
+    costs = outcome.costs or {}
+    return {
+        "config_id": request.config_id,
+        "trial_id": request.trial_id,
+        "epochs": request.epochs,
+        "rung": request.rung,
+        "seeds": [request.seed],
+        "costs": {name: costs[name] for name in names},
+        "interval95": {
+            name: list(outcome.interval95[name]) for name in names if name in outcome.interval95
+        },
+        "metrics": dict(outcome.metrics),
+        "configuration": dict(request.configuration),
+        "architecture": asdict(outcome.architecture) if outcome.architecture else None,
+        "gpu_seconds": view.gpu_seconds_of(request.config_id),
+        "checkpoint": outcome.checkpoint,
+    }
+
+
+def _rung(view: RunView, state: RunState, rung: int) -> Document:
+    trials = [trial for trial in view.trials.values() if trial.request.rung == rung]
+    finished = [trial for trial in trials if trial.costs is not None]
+    n_failed = sum(trial.failure is not None for trial in trials)
+    n_open = len(trials) - len(finished) - n_failed
+    costs = view.costs_of(finished)
+    best = costs.min(axis=0).tolist() if finished else [None] * len(view.objectives)
+    return {
+        "rung": rung,
+        "epochs": view.rungs[rung],
+        "finished": len(finished),
+        "failed": n_failed,
+        "running": n_open if state == "running" else 0,
+        "best": {each.name: cost for each, cost in zip(view.objectives, best, strict=True)},
+    }
+
+
+def _best(view: RunView, objective: str) -> Document | None:
+    trial = view.best(objective)
+    if trial is None:
+        return None
+    return {
+        "cost": (trial.costs or {})[objective],
+        "config_id": trial.request.config_id,
+        "trial_id": trial.request.trial_id,
+    }
+
+
+def _trial(trial: TrialRecord, state: RunState) -> Document:
+    request, outcome = trial.request, trial.outcome
+    return {
+        "trial_id": request.trial_id,
+        "config_id": request.config_id,
+        "configuration": dict(request.configuration),
+        "rung": request.rung,
+        "epochs": request.epochs,
+        "seed": request.seed,
+        "state": _trial_state(trial, state),
+        "attempts": trial.attempts,
+        "worker": trial.worker,
+        "asked": trial.asked_time,
+        "told": trial.told_time,
+        "costs": None if trial.costs is None else dict(trial.costs),
+        "failure": None if trial.failure is None else str(trial.failure),
+        "detail": outcome.detail if outcome else "",
+        "seconds": outcome.seconds if outcome else 0.0,
+        "epochs_trained": outcome.epochs_trained if outcome else 0,
+        "device": outcome.device if outcome else "",
+    }
+
+
+def _trial_state(trial: TrialRecord, state: RunState) -> str:
+    if trial.outcome is None:
+        return "running" if state == "running" else "interrupted"
+    return "finished" if trial.failure is None else "failed"
+
+
+_CSV_FIELDS = ("config_id", "trial_id", "rung", "epochs", "gpu_seconds")
+
+
+def _csv_header(names: Sequence[str], keys: Sequence[str]) -> list[str]:
+    costs = [column for name in names for column in (name, f"{name}_low", f"{name}_high")]
+    return [*_CSV_FIELDS, *costs, *(f"configuration.{key}" for key in keys)]
+
+
+def _csv_row(entry: Document, names: Sequence[str], keys: Sequence[str]) -> list[Any]:
+    costs = []
+    for name in names:
+        costs += [entry["costs"][name], *entry["interval95"].get(name, ("", ""))]
+    values = [entry["configuration"].get(key, "") for key in keys]
+    return [*(entry[name] for name in _CSV_FIELDS), *costs, *values]

@@ -1,0 +1,47 @@
+"""One trial as the log tells it, from asking to its end. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One trial: what was asked, and what came of it so far.
+
+    Attributes:
+        attempts: Attempts handed to the cluster; 0 while it waits for a worker.
+        worker: Where it ran, or else where it was meant to run.
+        outcome: None until it ended; its metrics hold no NaN.
+    """
+
+    request: TrialRequest
+    asked_sequence: int
+    asked_time: str
+    attempts: int = 0
+    worker: str = ""
+    outcome: TrialOutcome | None = None
+    told_sequence: int | None = None
+    told_time: str | None = None
+
+    @property
+    def costs(self) -> Mapping[str, float] | None:
+        """The costs, None while it runs or when it failed."""
+        return None if self.outcome is None else self.outcome.costs
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """Why it failed, None while it runs or when it has costs."""
+        return None if self.outcome is None else self.outcome.failure
+
+
+class HypervolumePoint(NamedTuple):
+    """The hypervolume after one trial ended, at the epochs spent by then."""
+
+    sequence: int
+    epochs_spent: int
+    hypervolume: float

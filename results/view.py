@@ -1,0 +1,300 @@
+"""A run as its event log tells it: trials, front, hypervolume, what was spent. Pure.
+
+Applying the same events gives the same view, whether at once or one by one, so the coordinator can
+keep one live and a reader can fold one from the log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import compress
+from typing import Any, Literal, TypeAlias, assert_never
+
+import numpy as np
+
+from results.errors import LogError
+from results.events import (
+    Asked,
+    Ended,
+    LimitsChanged,
+    LoggedEvent,
+    Resumed,
+    Retrained,
+    RunOpened,
+    StopRequested,
+    Submitted,
+    Told,
+    storable,
+)
+from results.hypervolume import hypervolume
+from results.objectives import Objective
+from results.pareto import FloatArray, dominated_by, dominates_any, non_dominated
+from results.trial import FailureKind
+from results.trial_record import HypervolumePoint, TrialRecord
+
+RunState: TypeAlias = Literal["running", "finished", "stopped", "failed"]
+
+_StateChange: TypeAlias = RunOpened | Resumed | LimitsChanged | StopRequested | Ended
+
+
+@dataclass(slots=True)
+class RunView:
+    """What is known about a run after the events applied so far; changed only by `apply`.
+
+    Attributes:
+        header: The opening event, None before it.
+        state: As the log tells it; a log cannot tell that its writer was killed.
+        reason: Why the run stops or ended, in words.
+        limits: Limits in force, name -> number or None.
+        trials: By trial id, in the order they were asked.
+        epochs_spent: Epochs trained by all trials that ended, the failed ones included.
+        gpu_seconds: Wall seconds on devices by all trials that ended.
+        wall_seconds: Seconds that coordinators were at work, all sessions together.
+        hypervolume: Of the front at the highest rung, in the product of the objectives' units.
+        history: One point for each trial that ended, in order.
+        trials_since_gain: Trials that finished since the hypervolume last rose.
+        last_sequence: Of the last event applied, 0 before the first.
+        updated: That event's time.
+    """
+
+    header: RunOpened | None = None
+    state: RunState = "running"
+    reason: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    n_finished: int = 0
+    n_failed: int = 0
+    failures: Counter[FailureKind] = field(default_factory=Counter)
+    epochs_spent: int = 0
+    gpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    hypervolume: float = 0.0
+    history: list[HypervolumePoint] = field(default_factory=list)
+    trials_since_gain: int = 0
+    retrained: list[Retrained] = field(default_factory=list)
+    last_sequence: int = 0
+    last_event: LoggedEvent | None = None
+    updated: str = ""
+    _config_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _front: list[str] = field(default_factory=list)
+    _front_costs: FloatArray | None = None
+
+    @property
+    def opened(self) -> RunOpened:
+        """The opening event.
+
+        Raises:
+            LogError: There is none: the run was created and never started.
+        """
+        if self.header is None:
+            raise LogError("the run's log is empty; it was never started, so start it again")
+        return self.header
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimised, in the order of the run file."""
+        return self.opened.objectives
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs of each rung, rising."""
+        return self.opened.rungs
+
+    @property
+    def top_rung(self) -> int:
+        """The index of the highest fidelity, the only one whose trials enter the front."""
+        return len(self.rungs) - 1
+
+    @property
+    def n_running(self) -> int:
+        """Trials asked that have not ended."""
+        return len(self.trials) - self.n_finished - self.n_failed
+
+    def apply(self, logged: LoggedEvent) -> None:
+        """Take one more event into account; events come in the log's order, each once.
+
+        Raises:
+            LogError: The event contradicts those before it; the log is damaged.
+        """
+        if logged.sequence != self.last_sequence + 1:
+            raise LogError(
+                f"event {logged.sequence} follows event {self.last_sequence}; "
+                "the log has a gap, restore it from a copy"
+            )
+        self._advance_clock(logged)
+        self._take(logged)
+        self.last_sequence, self.updated = logged.sequence, logged.time
+        self.last_event = logged
+
+    def finished_at(self, rung: int) -> list[TrialRecord]:
+        """Trials with costs at one rung, in the order they were asked."""
+        return [
+            trial
+            for trial in self.trials.values()
+            if trial.costs is not None and trial.request.rung == rung
+        ]
+
+    def front(self, rung: int | None = None) -> list[TrialRecord]:
+        """The non-dominated trials of one rung, the highest by default.
+
+        Sorted by the first objective, then by the next. Failed trials are never among them.
+        """
+        if rung is None or rung == self.top_rung:
+            trials = [self.trials[trial_id] for trial_id in self._front]
+        else:
+            finished = self.finished_at(rung)
+            mask = non_dominated(self.costs_of(finished))
+            trials = [trial for trial, keep in zip(finished, mask, strict=True) if keep]
+        return sorted(trials, key=self._costs)
+
+    def best(self, objective: str) -> TrialRecord | None:
+        """The trial at the highest rung with the least of one objective; None without any."""
+        trials = self.finished_at(self.top_rung)
+        return min(trials, key=lambda trial: (trial.costs or {})[objective], default=None)
+
+    def gpu_seconds_of(self, config_id: str) -> float:
+        """Wall seconds on devices by all of one configuration's trials that ended."""
+        return self._config_seconds.get(config_id, 0.0)
+
+    def costs_of(self, trials: Sequence[TrialRecord]) -> FloatArray:
+        """Costs of trials that have some, shape (n_trials, n_objectives)."""
+        rows = [self._costs(trial) for trial in trials]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.objectives))
+
+    def volume(self, trials: Sequence[TrialRecord]) -> float:
+        """The hypervolume of some trials with costs, in the product of the objectives' units."""
+        return hypervolume(self.costs_of(trials), self._reference())
+
+    def _take(self, logged: LoggedEvent) -> None:
+        event = logged.event
+        match event:
+            case Asked():
+                self._ask(event, logged)
+            case Submitted():
+                self._submit(event)
+            case Told():
+                self._tell(event, logged)
+            case Retrained():
+                self.retrained.append(replace(event, outcome=storable(event.outcome)))
+            case _:
+                self._change_state(event)
+
+    def _change_state(self, event: _StateChange) -> None:
+        match event:
+            case RunOpened():
+                self.header, self.limits = event, event.stop
+            case Resumed():
+                self.state, self.reason = "running", ""
+            case LimitsChanged():
+                self.limits = event.stop
+            case StopRequested():
+                self.reason = event.reason
+            case Ended():
+                self.state, self.reason = event.state, event.reason
+            case _:
+                assert_never(event)
+
+    def _ask(self, event: Asked, logged: LoggedEvent) -> None:
+        request = event.request
+        if not 0 <= request.rung <= self.top_rung:
+            raise LogError(
+                f"event {logged.sequence}: trial {request.trial_id} has rung {request.rung} and "
+                f"the run has {len(self.rungs)}; the log is damaged, restore it from a copy"
+            )
+        trial = TrialRecord(
+            request=request, asked_sequence=logged.sequence, asked_time=logged.time
+        )
+        self.trials.setdefault(request.trial_id, trial)
+
+    def _submit(self, event: Submitted) -> None:
+        trial = self._known(event.trial_id)
+        self.trials[event.trial_id] = replace(
+            trial,
+            attempts=max(trial.attempts, event.attempt),
+            worker=event.worker or trial.worker,
+        )
+
+    def _tell(self, event: Told, logged: LoggedEvent) -> None:
+        trial = self._known(event.outcome.trial_id)
+        if trial.outcome is not None:
+            return  # a second answer, as after a lost connection: the first one counts
+        outcome = storable(event.outcome)
+        trial = replace(
+            trial,
+            outcome=outcome,
+            attempts=max(trial.attempts, outcome.attempt),
+            worker=outcome.worker or trial.worker,
+            told_sequence=logged.sequence,
+            told_time=logged.time,
+        )
+        self.trials[outcome.trial_id] = trial
+        self.epochs_spent += outcome.epochs_trained
+        self.gpu_seconds += outcome.seconds
+        self._config_seconds[trial.request.config_id] += outcome.seconds
+        self._count(trial)
+        self.history.append(HypervolumePoint(logged.sequence, self.epochs_spent, self.hypervolume))
+
+    def _count(self, trial: TrialRecord) -> None:
+        if trial.failure is not None:
+            self.n_failed += 1
+            self.failures[trial.failure] += 1
+            return
+        self.n_finished += 1
+        before = self.hypervolume
+        if trial.request.rung == self.top_rung:
+            self._enter_front(trial)
+        self.trials_since_gain = 0 if self.hypervolume > before else self.trials_since_gain + 1
+
+    def _enter_front(self, trial: TrialRecord) -> None:
+        row = self.costs_of([trial])
+        front = row[:0] if self._front_costs is None else self._front_costs
+        if dominates_any(front, row[0]):
+            return
+        stay = ~dominated_by(row[0], front)
+        self._front = [*compress(self._front, stay), trial.request.trial_id]
+        self._front_costs = np.concatenate([front[stay], row])
+        self.hypervolume = hypervolume(self._front_costs, self._reference())
+
+    def _reference(self) -> FloatArray:
+        return np.array([objective.reference for objective in self.objectives], dtype=np.float64)
+
+    def _costs(self, trial: TrialRecord) -> tuple[float, ...]:
+        costs = trial.costs or {}
+        try:
+            return tuple(costs[objective.name] for objective in self.objectives)
+        except KeyError as error:
+            raise LogError(
+                f"trial {trial.request.trial_id} has no cost {error}; the log was written by "
+                "another frnas, use that one"
+            ) from error
+
+    def _known(self, trial_id: str) -> TrialRecord:
+        if trial_id not in self.trials:
+            raise LogError(
+                f"trial {trial_id} has a result and was never asked; the log is damaged, "
+                "restore it from a copy"
+            )
+        return self.trials[trial_id]
+
+    def _advance_clock(self, logged: LoggedEvent) -> None:
+        """Count the time since the event before, unless no coordinator was at work between."""
+        if self.last_event is None or isinstance(logged.event, Resumed | Retrained):
+            return
+        if self.state == "running":
+            before, now = (datetime.fromisoformat(t) for t in (self.updated, logged.time))
+            self.wall_seconds += max(0.0, (now - before).total_seconds())
+
+
+def fold(events: Iterable[LoggedEvent]) -> RunView:
+    """The view after a whole log, or after a prefix of it.
+
+    Raises:
+        LogError: The events contradict each other; the log is damaged.
+    """
+    view = RunView()
+    for logged in events:
+        view.apply(logged)
+    return view
