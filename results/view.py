@@ -80,7 +80,7 @@ class RunView:
     updated: str = ""
     _config_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _front: list[str] = field(default_factory=list)
-    _front_costs: FloatArray | None = None
+    _front_costs: FloatArray | None = field(default=None, compare=False)
 
     @property
     def opened(self) -> RunOpened:

@@ -110,7 +110,7 @@ class RunBuilder:
         return fold(self.store.read())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_run() -> Callable[..., RunBuilder]:
     """A builder of a run in the store given, by default in memory; not opened yet."""
     return RunBuilder
