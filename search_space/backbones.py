@@ -16,7 +16,15 @@ from torch import nn
 from search_space.errors import InvalidConfigurationError
 
 # What timm's constructors and forward passes raise about sizes that do not fit.
-_MISFITS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, AttributeError)
+_MISFITS = (
+    RuntimeError,
+    AssertionError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

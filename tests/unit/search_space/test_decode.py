@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from search_space.candidate import (
@@ -141,6 +142,7 @@ def test_all_faults_are_named_at_once_without_echoes() -> None:
     assert "lr_" not in message  # whether they are needed hangs on the missing optimizer
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*SMAC_301, "lr_adam", "other"]),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -69,6 +69,7 @@ def test_stages_at_width_1_are_the_predecessors() -> None:
     assert [size.stride for size in sizes] == [1, 2, 2, 2]
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 4.0))
 def test_stages_of_any_width_can_be_built(width: float) -> None:
     for index, size in enumerate(stage_sizes(width)):
