@@ -38,7 +38,10 @@ def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, Run
         raise LogError(f"{run.path}: the run was never started; start it, or remove the folder")
     if at is not None and not 1 <= at <= len(events):
         raise SelectionError(f"the run has no event {at}; its events are 1 to {len(events)}")
-    view = fold(events[:at])
+    try:
+        view = fold(events[:at])
+    except LogError as error:
+        raise LogError(f"{run.events}: {error}") from error
     is_now = view.last_sequence == len(events)
     return view, "stopped" if is_now and view.state == "running" and not locked else view.state
 

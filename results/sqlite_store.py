@@ -32,6 +32,7 @@ CREATE TABLE meta (schema_version INTEGER NOT NULL) STRICT;
 INSERT INTO meta (schema_version) VALUES (1);
 COMMIT;
 """
+_UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space there and resume the run",
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
@@ -160,10 +161,11 @@ def read_only(path: Path) -> SqliteReader:
     with _explained(path):
         try:
             return _reader(path, immutable=False)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # A folder that nobody may write to, as in an archive, cannot hold the shared memory
             # that WAL needs; without a write-ahead log there is no writer to share it with.
-            if _write_ahead_log(path).exists():
+            unwritable = error.sqlite_errorcode & 0xFF in _UNWRITABLE
+            if not unwritable or path.with_name(path.name + "-wal").exists():
                 raise
             return _reader(path, immutable=True)
 
@@ -225,10 +227,6 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise RunNotFoundError(f"{path}: there is no event log; check the run's name or folder")
-
-
-def _write_ahead_log(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
 
 
 @contextmanager
