@@ -75,7 +75,7 @@ def test_a_log_that_contradicts_itself_is_refused_with_its_place(
 ) -> None:
     stored.tell(9, 0.5, 5.0)
 
-    with pytest.raises(LogError, match="t0009 .* never asked") as caught:
+    with pytest.raises(LogError, match=r"t0009 .* never asked") as caught:
         load_view(folder)
     assert str(caught.value).startswith(f"{folder.events}: ")
 
