@@ -256,6 +256,6 @@ def _save_model(training: Training, job: TrialJob, pack: Pack, metrics: Mapping[
 def _detail(error: BaseException) -> str:
     """The message of an error raised on purpose; the end of the traceback of any other."""
     if failure_kind(error) is not FailureKind.CRASHED:
-        return str(error)
+        return str(error) or type(error).__name__
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(lines[-_DETAIL_LINES:])

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from search_space.build import build_network
 from search_space.candidate import Candidate
@@ -28,6 +29,7 @@ from workers.schedule import learning_rate_factor
 from workers.settings import TrainingSettings
 
 _CHECKED_STEPS = 20
+_SMALLEST_MISTAKE = 1e-6
 _NETWORK, _HEAD, _ORDER, _AUGMENTATION, _TORCH = range(5)
 """What a seed is derived for; a purpose keeps its number for ever."""
 
@@ -38,6 +40,7 @@ class Training:
 
     Attributes:
         averaged: The moving average of the network's weights; None when none is kept.
+        norms: The network's batch norms, each with its own momentum.
         epochs: Epochs done since the very beginning.
         losses: Mean loss of each epoch done.
     """
@@ -46,6 +49,7 @@ class Training:
     head: nn.Module
     optimizer: torch.optim.Optimizer
     averaged: nn.Module | None
+    norms: tuple[tuple[BatchNorm, float], ...]
     seed: int
     epochs: int = 0
     losses: list[float] = field(default_factory=list)
@@ -108,13 +112,18 @@ def start_training(
         margin=settings.margin,
         generator=_generator(seed, 0, _HEAD),
     ).to(device)
-    network = network.to(device=device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(network).eval() if settings.ema_decay > 0.0 else None
     return Training(
         network=network,
         head=head,
         optimizer=build_optimizer(candidate, settings, network=network, head=head),
         averaged=averaged,
+        norms=tuple(
+            (module, module.momentum)
+            for module in network.modules()
+            if isinstance(module, BatchNorm) and module.momentum is not None
+        ),
         seed=seed,
     )
 
@@ -172,6 +181,7 @@ def train_epoch(
         for index in range(schedule.steps_per_epoch):
             step = epoch * schedule.steps_per_epoch + index
             _set_rate(training.optimizer, learning_rate, schedule, step)
+            _set_momentum(training.norms, step)
             batch = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
             images = augment(
                 data.pictures.gather(order[batch]), changes[batch], strength=settings.augmentation
@@ -212,8 +222,9 @@ def classification_loss(
         logits, classes, reduction="none", label_smoothing=settings.label_smoothing
     )
     if settings.focal_gamma > 0.0:
-        # clamp: rounding may take exp(-loss) a little above 1, whose power is NaN.
-        losses = losses * (1.0 - torch.exp(-losses)).clamp_min(0.0) ** settings.focal_gamma
+        # expm1 keeps small losses exact; at 0 the power would have no finite slope.
+        mistaken = -torch.expm1(-losses)
+        losses = losses * mistaken.clamp_min(_SMALLEST_MISTAKE) ** settings.focal_gamma
     return (losses + regulariser).mean()
 
 
@@ -249,6 +260,16 @@ def _set_rate(
     )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * factor
+
+
+def _set_momentum(norms: tuple[tuple[BatchNorm, float], ...], step: int) -> None:
+    """Let running statistics begin as the plain mean of the batches seen so far.
+
+    They start at mean 0 and variance 1; with the usual momentum of 0.1 a network of few steps
+    would still be evaluated with much of that start, and look collapsed although it is not.
+    """
+    for norm, momentum in norms:
+        norm.momentum = max(momentum, 1.0 / (step + 1))
 
 
 def _autocast(

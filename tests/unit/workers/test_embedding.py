@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from workers.augmentation import normalise
+from workers.embedding import embed
+from workers.pack import Pack
+from workers.pictures import Pictures
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.default_generator.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(6)
+    )
+
+
+@pytest.fixture
+def pictures(pattern_pack: Pack) -> Pictures:
+    return Pictures(
+        images=pattern_pack.images, rows=pattern_pack.rows("test"), device=torch.device("cpu")
+    )
+
+
+def test_embeddings_are_normalised_sums_over_both_mirror_images(
+    network: nn.Module, pictures: Pictures
+) -> None:
+    embeddings = embed(network, pictures, batch_size=7, flip=True)
+    network.eval()
+    with torch.no_grad():
+        images = normalise(torch.from_numpy(pictures.images[pictures.rows]))
+        expected = F.normalize(network(images) + network(images.flip(-1)))
+    torch.testing.assert_close(embeddings, expected)
+    assert torch.allclose(embeddings.norm(dim=1), torch.ones(len(pictures)))
+
+
+def test_without_flip_each_picture_counts_once(network: nn.Module, pictures: Pictures) -> None:
+    embeddings = embed(network, pictures, batch_size=100, flip=False)
+    network.eval()
+    with torch.no_grad():
+        images = normalise(torch.from_numpy(pictures.images[pictures.rows]))
+        torch.testing.assert_close(embeddings, F.normalize(network(images)))
+
+
+def test_embeddings_do_not_depend_on_the_batch_size(
+    network: nn.Module, pictures: Pictures
+) -> None:
+    first = embed(network, pictures, batch_size=1, flip=True)
+    second = embed(network, pictures, batch_size=16, flip=True)
+    np.testing.assert_allclose(first.numpy(), second.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_networks_mode_and_its_running_statistics_are_left_alone(
+    network: nn.Module, pictures: Pictures, mode: bool
+) -> None:
+    embed(network, pictures, batch_size=4, flip=False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train(mode)
+    embed(network, pictures, batch_size=4, flip=True)
+    assert network.training is mode
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
