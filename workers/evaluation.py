@@ -66,11 +66,12 @@ def evaluate(
     pictures = Pictures(images=pack.images, rows=rows, device=device)
     embeddings = embed(network, pictures, batch_size=settings.batch_size, flip=settings.flip)
     require_finite(embeddings)
-    reason = collapse_reason(embeddings)
+    identity = pack.identity[rows]
+    reason = collapse_reason(embeddings, n_identities=len(np.unique(identity)))
     if reason is not None:
         raise CollapsedError(reason)
-    ranks = leave_one_out_ranks(embeddings.to(device), pack.identity[rows])
-    require_above_chance(ranks, pack.identity[rows])
+    ranks = leave_one_out_ranks(embeddings.to(device), identity)
+    require_above_chance(ranks, identity)
     return _evaluation(ranks, pack, rows, group, settings)
 
 

@@ -73,17 +73,19 @@ def require_finite(embeddings: Tensor) -> None:
         )
 
 
-def collapse_reason(embeddings: Tensor) -> str | None:
+def collapse_reason(embeddings: Tensor, *, n_identities: int | None = None) -> str | None:
     """Why these embeddings tell nobody apart, or None when they may.
 
     Two signs are looked for. The mean cosine between different images above 0.95: everything is
-    mapped to about one point. The effective rank of the centred embeddings below 4 (below half of
-    what n and d allow, where that is less): everything lies on a line or a few points. The
-    effective rank is the exponential of the entropy of the covariance's normalised eigenvalues
-    (Roy and Vetterli 2007, with variances in place of singular values).
+    mapped to about one point. The effective rank of the centred embeddings below 4: everything
+    lies on a line or a few points. Where few images, dimensions or identities allow no more than
+    twice that, half of what they allow is asked for: a perfect network maps k identities to k
+    points. The effective rank is the exponential of the entropy of the covariance's normalised
+    eigenvalues (Roy and Vetterli 2007, with variances in place of singular values).
 
     Args:
         embeddings: (n, d), finite; need not be normalised.
+        n_identities: Whom the images show; None when unknown, then as many as images.
     """
     n_images, n_dimensions = embeddings.shape
     if n_images < 2:
@@ -97,7 +99,8 @@ def collapse_reason(embeddings: Tensor) -> str | None:
             f"the embeddings are constant: the mean cosine between different images is "
             f"{mean_cosine:.3f} (above {MAX_MEAN_COSINE})"
         )
-    needed = min(MIN_EFFECTIVE_RANK, n_dimensions / 2, (n_images - 1) / 2)
+    n_points = n_images if n_identities is None else n_identities
+    needed = min(MIN_EFFECTIVE_RANK, n_dimensions / 2, (n_points - 1) / 2)
     rank = _effective_rank(unit - unit.mean(dim=0))
     if rank < needed:
         return (

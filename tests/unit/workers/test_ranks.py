@@ -125,12 +125,16 @@ def test_embeddings_on_a_few_points_have_collapsed(embeddings: torch.Tensor) -> 
 
 
 def test_the_effective_rank_of_equal_variances_is_their_number() -> None:
-    # Eight points +-e_i: the centred covariance has four equal eigenvalues, not below 4.
-    corners = torch.cat([torch.eye(4, 16), -torch.eye(4, 16)])
-    assert collapse_reason(corners.to(torch.float64)) is None or "4.00" in str(
-        collapse_reason(corners.to(torch.float64))
-    )
-    fewer = torch.cat([torch.eye(3, 16), -torch.eye(3, 16)]).repeat(3, 1)
-    reason = collapse_reason(fewer)
+    # Points +-e_i: the centred covariance has as many equal eigenvalues as there are axes.
+    five_axes = torch.cat([torch.eye(5, 16), -torch.eye(5, 16)])
+    assert collapse_reason(five_axes) is None
+    three_axes = torch.cat([torch.eye(3, 16), -torch.eye(3, 16)]).repeat(3, 1)
+    reason = collapse_reason(three_axes)
     assert reason is not None
     assert "3.00 effective dimensions of 16" in reason
+
+
+@pytest.mark.parametrize("n_identities", [2, 3, 4, 8, 12])
+def test_a_perfect_network_has_not_collapsed_however_few_the_identities(n_identities: int) -> None:
+    perfect = torch.eye(n_identities, 32).repeat_interleave(5, dim=0)
+    assert collapse_reason(perfect, n_identities=n_identities) is None
