@@ -80,8 +80,8 @@ def collapse_reason(embeddings: Tensor, *, n_identities: int | None = None) -> s
     mapped to about one point. The effective rank of the centred embeddings below 4: everything
     lies on a line or a few points. Where few images, dimensions or identities allow no more than
     twice that, half of what they allow is asked for: a perfect network maps k identities to k
-    points. The effective rank is the exponential of the entropy of the covariance's normalised
-    eigenvalues (Roy and Vetterli 2007, with variances in place of singular values).
+    points. The effective rank is the exponential of the entropy of the normalised singular values
+    (Roy and Vetterli, "The effective rank", EUSIPCO 2007).
 
     Args:
         embeddings: (n, d), finite; need not be normalised.
@@ -111,11 +111,12 @@ def collapse_reason(embeddings: Tensor, *, n_identities: int | None = None) -> s
 
 
 def _effective_rank(centred: Tensor) -> float:
-    variances = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0.0)
-    total = float(variances.sum())
+    # Of the small square matrix: all images would make a decomposition of many rows.
+    singular_values = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0.0).sqrt()
+    total = float(singular_values.sum())
     if total <= 0.0:
         return 0.0
-    shares = variances / total
+    shares = singular_values / total
     return float(torch.exp(-torch.xlogy(shares, shares).sum()))
 
 
