@@ -1,0 +1,161 @@
+"""Pictures in one folder for each person, with a label file; as a folder or a zip archive."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from workers.errors import DataError
+from workers.face_source import FaceRow, FaceSource, clean_label, listed, parse_split
+from workers.label_table import LabelTable, read_label_table
+from workers.picture_store import PictureStore, open_store
+
+
+@contextmanager
+def open_folder_source(source: Path, labels: Path | None) -> Iterator[FaceSource]:
+    """Open a folder or zip archive of pictures.
+
+    Args:
+        source: The folder or archive.
+        labels: The label file; None takes the `labels.csv` inside. It is keyed by picture
+            (column path, relative to the label file or to the source) or by person (column
+            identity, the name of the folder the pictures lie in).
+
+    Raises:
+        DataError: There are no pictures, no labels, or they do not fit together.
+        OSError: Something cannot be read.
+    """
+    with open_store(source) as store:
+        if not store.pictures:
+            raise DataError(f"{source}: no pictures inside; give a folder or a zip of them")
+        table, base = _labels(source, store, labels)
+        if table.path_column is None:
+            rows, warnings = _rows_by_identity(table, store.pictures)
+        else:
+            rows, warnings = _rows_by_path(table, store.pictures, base)
+
+        def read(row: FaceRow) -> Image.Image:
+            return Image.open(io.BytesIO(store.read(row.source)))
+
+        yield FaceSource(
+            rows=rows, columns=table.group_columns, read=read, warnings=tuple(warnings)
+        )
+
+
+def _labels(source: Path, store: PictureStore, labels: Path | None) -> tuple[LabelTable, str]:
+    """The label table and the folder its paths are relative to, `` or ending with `/`."""
+    if labels is not None:
+        if not labels.is_file():
+            raise DataError(f"{labels}: no such label file; give the CSV that labels {source}")
+        return read_label_table(labels.read_bytes(), str(labels)), ""
+    if not store.label_files:
+        raise DataError(
+            f"{source}: no labels.csv inside; give one with --labels (column path or identity, "
+            "and one for each group, such as gender)"
+        )
+    name = store.label_files[0]
+    table = read_label_table(store.read(name), f"{source}/{name}")
+    return table, name[: len(name) - len(PurePosixPath(name).name)]
+
+
+def _rows_by_path(
+    table: LabelTable, pictures: Sequence[str], base: str
+) -> tuple[list[FaceRow], list[str]]:
+    assert table.path_column is not None
+    by_path = {name.removeprefix(base): name for name in pictures if name.startswith(base)}
+    rows: list[FaceRow] = []
+    missing: list[str] = []
+    seen: set[str] = set()
+    for record in table.rows:
+        path = _normalised(record[table.path_column])
+        name = by_path.get(path)
+        if name is None:
+            missing.append(path)
+        elif name in seen:
+            raise DataError(f"{table.place}: {path} is listed twice; keep one line for it")
+        else:
+            seen.add(name)
+            rows.append(_row(table, record, name, len(rows)))
+    if not rows:
+        raise DataError(
+            f"{table.place}: no listed path is a picture of the source; it lists "
+            f"{listed(missing[:1]) or 'none'}, the source holds {pictures[0]}"
+        )
+    return rows, _unmatched(
+        table, missing, [name for name in pictures if name not in seen], "pictures"
+    )
+
+
+def _rows_by_identity(
+    table: LabelTable, pictures: Sequence[str]
+) -> tuple[list[FaceRow], list[str]]:
+    records = _records_by_identity(table)
+    rows: list[FaceRow] = []
+    unlabelled: list[str] = []
+    used: set[str] = set()
+    for name in pictures:
+        identity = PurePosixPath(name).parent.name
+        record = records.get(identity)
+        if record is None:
+            unlabelled.append(name)
+            continue
+        used.add(identity)
+        rows.append(_row(table, record, name, len(rows)))
+    if not rows:
+        raise DataError(
+            f"{table.place}: no listed identity is a folder of the source; it lists "
+            f"{listed(list(records)[:1]) or 'none'}, the source holds {pictures[0]}"
+        )
+    missing = [identity for identity in records if identity not in used]
+    return rows, _unmatched(table, missing, unlabelled, "identities")
+
+
+def _records_by_identity(table: LabelTable) -> dict[str, Mapping[str, str]]:
+    assert table.identity_column is not None
+    records: dict[str, Mapping[str, str]] = {}
+    for record in table.rows:
+        identity = record[table.identity_column]
+        if records.setdefault(identity, record) != record:
+            raise DataError(
+                f"{table.place}: identity {identity!r} is listed twice with different values; "
+                "keep one line for it"
+            )
+    return records
+
+
+def _row(table: LabelTable, record: Mapping[str, str], name: str, position: int) -> FaceRow:
+    identity = record[table.identity_column] if table.identity_column else ""
+    split = None
+    if table.split_column is not None:
+        split = parse_split(record[table.split_column], f"{table.place}: {name}")
+    return FaceRow(
+        source=name,
+        position=position,
+        identity=identity or PurePosixPath(name).parent.name,
+        labels={column: clean_label(record[column]) for column in table.group_columns},
+        split=split,
+    )
+
+
+def _unmatched(
+    table: LabelTable, missing: Sequence[str], unlabelled: Sequence[str], kind: str
+) -> list[str]:
+    warnings: list[str] = []
+    if missing:
+        warnings.append(
+            f"{table.place}: {len(missing)} listed {kind} are not in the source: {listed(missing)}"
+        )
+    if unlabelled:
+        warnings.append(
+            f"{table.place}: {len(unlabelled)} pictures have no line and were left out: "
+            f"{listed(unlabelled)}"
+        )
+    return warnings
+
+
+def _normalised(path: str) -> str:
+    return path.replace("\\", "/").removeprefix("./").lstrip("/")

@@ -1,0 +1,92 @@
+"""Picture files by name, in a folder or a zip archive; nothing is ever extracted to disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from workers.errors import DataError
+
+_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_MAX_MEMBER_BYTES = 1 << 28
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureStore:
+    """What lies in a folder or an archive.
+
+    Attributes:
+        pictures: Names of the picture files with `/` between folders, sorted.
+        label_files: Names of the files called `labels.csv`, the one nearest the top first.
+        read: The content of a named file; may be called from several threads at once.
+    """
+
+    pictures: Sequence[str]
+    label_files: Sequence[str]
+    read: Callable[[str], bytes]
+
+
+@contextmanager
+def open_store(source: Path) -> Iterator[PictureStore]:
+    """Open a folder or a `.zip` file.
+
+    Raises:
+        DataError: The archive is damaged or encrypted, or names a file outside itself.
+        OSError: The source cannot be read.
+    """
+    if source.is_dir():
+        yield _store(list(_walk(source)), lambda name: (source / name).read_bytes())
+        return
+    try:
+        archive = zipfile.ZipFile(source)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{source}: damaged zip archive ({error}); copy it again") from None
+    with archive:
+        names = [_checked(member, source) for member in archive.infolist() if not member.is_dir()]
+        lock = threading.Lock()
+
+        def read(name: str) -> bytes:
+            # Opening a member changes the archive's own counter without a lock.
+            with lock:
+                if archive.getinfo(name).file_size > _MAX_MEMBER_BYTES:
+                    raise OSError(f"larger than {_MAX_MEMBER_BYTES >> 20} MiB")
+                return archive.read(name)
+
+        yield _store(names, read)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for root, _, files in os.walk(folder):
+        for name in files:
+            yield Path(root, name).relative_to(folder).as_posix()
+
+
+def _checked(member: zipfile.ZipInfo, source: Path) -> str:
+    name = member.filename
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise DataError(f"{source}: member {name!r} lies outside the archive; do not trust it")
+    if member.flag_bits & _ENCRYPTED:
+        raise DataError(f"{source}: member {name!r} is encrypted; decrypt the archive first")
+    return name
+
+
+def _store(names: Sequence[str], read: Callable[[str], bytes]) -> PictureStore:
+    visible = sorted(name for name in names if not _is_hidden(name))
+    labels = [name for name in visible if PurePosixPath(name).name.lower() == "labels.csv"]
+    return PictureStore(
+        pictures=[name for name in visible if PurePosixPath(name).suffix.lower() in _SUFFIXES],
+        label_files=sorted(labels, key=lambda name: name.count("/")),
+        read=read,
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    """Such as the shadow files that macOS puts into archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
