@@ -1,0 +1,47 @@
+"""The training process: reads one job a line from standard input, answers one outcome a line.
+
+Started as `python -m workers.child` by `workers.trial_process`. It lives from trial to trial, so
+the data set and the libraries stay loaded. It ends when standard input does: a worker that dies,
+however it dies, leaves no training behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from typing import TextIO
+
+from results.trial import outcome_to_json
+from workers.run import run_trial
+from workers.settings import job_from_json
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    answers = _own_standard_output()
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    while True:
+        job = job_from_json(json.loads(jobs.get()))
+        answers.write(json.dumps(outcome_to_json(run_trial(job))) + "\n")
+        answers.flush()
+
+
+def _own_standard_output() -> TextIO:
+    """Keep the answers' pipe for ourselves; what libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _read_jobs(source: TextIO, jobs: queue.Queue[str]) -> None:
+    for line in source:
+        jobs.put(line)
+    os._exit(0)  # the main thread may be deep in training; nothing of it is wanted any more
+
+
+if __name__ == "__main__":
+    main()
