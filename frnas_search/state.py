@@ -97,6 +97,8 @@ class SearchState:
         n_asked: Trials ever proposed; with `max_trials` it bounds what is asked, so that a limit
             of 30 gives 30 results and not 30 plus what was in flight.
         running: Trials with the cluster, by trial id.
+        is_suggesting: A `Suggest` is out and not answered yet.
+        is_closed: `Close` was returned; whatever happens later changes nothing any more.
     """
 
     max_attempts: int
@@ -105,9 +107,18 @@ class SearchState:
     n_slots: int = 0
     running: dict[str, TrialRequest] = field(default_factory=dict)
     stopping: StopRequested | None = None
+    is_suggesting: bool = False
+    is_closed: bool = False
 
     def handle(self, event: Event) -> list[Action]:
-        """Apply one event and return what must be done because of it, in order."""
+        """Apply one event and return what must be done because of it, in order.
+
+        Every `Suggest` must be answered by one `Suggested` or `Exhausted`, also after a stop was
+        requested: a proposal that was made is trained, and nothing closes before the answer.
+        """
+        return [] if self.is_closed else self._apply(event)
+
+    def _apply(self, event: Event) -> list[Action]:
         match event:
             case SlotsChanged(n_slots):
                 self.n_slots = n_slots
@@ -116,8 +127,10 @@ class SearchState:
                 return self._start(request)
             case Suggested(request):
                 self.n_asked += 1
+                self.is_suggesting = False
                 return [*self._start(request), *self._refill()]
             case Exhausted():
+                self.is_suggesting = False
                 return self._stop(StopRequested("the space holds nothing more to propose"))
             case Finished(outcome):
                 return self._finish(outcome)
@@ -145,10 +158,16 @@ class SearchState:
 
     def _refill(self) -> list[Action]:
         """One suggestion at a time: each is answered by `Suggested` or `Exhausted`."""
-        if self.stopping is not None:
-            return [] if self.running else [Close(self.stopping.reason, self.stopping.end)]
-        if self.max_trials is not None and self.n_asked >= self.max_trials:
-            if self.running:
-                return []
-            return [Close(f"{self.max_trials} trials are done", "finished")]
-        return [Suggest()] if len(self.running) < self.n_slots else []
+        if self.is_suggesting:
+            return []
+        end = self.stopping or self._limit_of_trials()
+        if end is None:
+            self.is_suggesting = len(self.running) < self.n_slots
+            return [Suggest()] if self.is_suggesting else []
+        self.is_closed = not self.running
+        return [Close(end.reason, end.end)] if self.is_closed else []
+
+    def _limit_of_trials(self) -> StopRequested | None:
+        if self.max_trials is None or self.n_asked < self.max_trials:
+            return None
+        return StopRequested(f"{self.max_trials} trials are done")
