@@ -22,13 +22,16 @@ BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
+    TypeError,
     EOFError,
+    NotImplementedError,
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
     Image.DecompressionBombError,
 )
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY_MODES = ("1", "L", "LA", "F", *_DEEP_MODES)
 _AHEAD_PER_THREAD = 8
 
 Item = TypeVar("Item")
@@ -40,9 +43,17 @@ def to_array(image: Image.Image, *, channels: int, size: int) -> ByteArray:
 
     Resized with a Lanczos filter as wide as the step, so that shrinking does not alias; turned
     upright first when the camera said so.
+
+    Args:
+        image: Deep grey pictures count as 16 bits, which is how Pillow opens them.
+        channels: 1 for grey, 3 for red, green and blue.
+        size: Height and width in pixels.
+
+    Raises:
+        ValueError: The pixels are floating-point numbers, of which nobody knows what white is.
     """
     ImageOps.exif_transpose(image, in_place=True)
-    converted = image.convert("L" if channels == 1 else "RGB")
+    converted = _shallow(image).convert("L" if channels == 1 else "RGB")
     side = min(converted.size)
     left, top = (converted.width - side) / 2, (converted.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -50,6 +61,15 @@ def to_array(image: Image.Image, *, channels: int, size: int) -> ByteArray:
         converted = converted.resize((size, size), Image.Resampling.LANCZOS, box=box)
     pixels = np.asarray(converted, np.uint8).reshape(size, size, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """The picture with at most 8 bits a channel; Pillow's own conversion clips at 255."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels; save the picture with 8 bits")
+    if image.mode not in _DEEP_MODES:
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def is_grey(image: Image.Image) -> bool:

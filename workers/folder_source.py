@@ -66,7 +66,8 @@ def _rows_by_path(
     table: LabelTable, pictures: Sequence[str], base: str
 ) -> tuple[list[FaceRow], list[str]]:
     assert table.path_column is not None
-    by_path = {name.removeprefix(base): name for name in pictures if name.startswith(base)}
+    by_path = {name: name for name in pictures}
+    by_path |= {name.removeprefix(base): name for name in pictures if name.startswith(base)}
     rows: list[FaceRow] = []
     missing: list[str] = []
     seen: set[str] = set()
@@ -128,14 +129,19 @@ def _records_by_identity(table: LabelTable) -> dict[str, Mapping[str, str]]:
 
 
 def _row(table: LabelTable, record: Mapping[str, str], name: str, position: int) -> FaceRow:
-    identity = record[table.identity_column] if table.identity_column else ""
+    if table.identity_column is None:
+        identity, remedy = PurePosixPath(name).parent.name, "put the picture into its folder"
+    else:
+        identity, remedy = record[table.identity_column], "fill in its identity or drop its line"
+    if not identity:
+        raise DataError(f"{table.place}: nobody is named for {name}; {remedy}")
     split = None
     if table.split_column is not None:
         split = parse_split(record[table.split_column], f"{table.place}: {name}")
     return FaceRow(
         source=name,
         position=position,
-        identity=identity or PurePosixPath(name).parent.name,
+        identity=identity,
         labels={column: clean_label(record[column]) for column in table.group_columns},
         split=split,
     )

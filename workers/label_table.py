@@ -55,7 +55,7 @@ def read_label_table(data: bytes, place: str) -> LabelTable:
     delimiter = max(",;\t", key=text.splitlines()[0].count)
     lines = io.StringIO(text, newline="")
     try:
-        records = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        records = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise DataError(f"{place}: not a CSV table ({error}); check its quotes") from None
     header = [name.strip() for name in records[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,13 +31,7 @@ def open_npz_source(source: Path) -> FaceSource:
         DataError: An array is missing or has another shape or type.
         OSError: The file cannot be read.
     """
-    try:
-        with np.load(source, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{source}: not an .npz file of plain arrays ({error}); save it again with numpy.savez"
-        ) from None
+    arrays = _arrays(source)
     images = _images(source, arrays)
     n_images = len(images)
     identities = _identities(source, arrays, n_images)
@@ -47,6 +42,11 @@ def open_npz_source(source: Path) -> FaceSource:
     }
     files = _column(arrays, _FILE_NAMES, n_images)
     splits = _column(arrays, "split", n_images)
+    if splits is None and "split" in arrays:
+        raise DataError(
+            f"{source}: 'split' must hold train, val or test for each of the {n_images} images, "
+            f"but has shape {arrays['split'].shape}"
+        )
     rows = [
         FaceRow(
             source=files[i] if files else f"images[{i}]",
@@ -62,6 +62,21 @@ def open_npz_source(source: Path) -> FaceSource:
         return Image.fromarray(images[row.position])
 
     return FaceSource(rows=rows, columns=tuple(columns), read=read)
+
+
+def _arrays(source: Path) -> dict[str, Array]:
+    with source.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise DataError(f"{source}: not an .npz file; save the arrays with numpy.savez")
+    try:
+        with np.load(source, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"{source}: not an .npz file of plain arrays ({error}); save it again with numpy.savez"
+        ) from None
+    # Members that are no arrays come as bytes.
+    return {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
 
 
 def _images(source: Path, arrays: Mapping[str, Array]) -> ByteArray:
@@ -92,9 +107,13 @@ def _identities(source: Path, arrays: Mapping[str, Array], n_images: int) -> lis
             f"images, but is {found}"
         )
     names = arrays.get(_IDENTITY_NAMES)
-    if names is None or identity.dtype.kind not in "iu" or not _is_column(names, len(names)):
+    if names is None or identity.dtype.kind not in "iu" or not _is_column(names, names.size):
         return _texts(identity)
     if identity.min() < 0 or identity.max() >= len(names):
+        return _texts(identity)
+    numbers = np.unique(identity)
+    # Two people of one name, or one name for each image: then only the number tells people apart.
+    if len(np.unique(names[numbers])) < len(numbers):
         return _texts(identity)
     return _texts(names[identity])
 

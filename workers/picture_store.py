@@ -48,29 +48,39 @@ def open_store(source: Path) -> Iterator[PictureStore]:
     except zipfile.BadZipFile as error:
         raise DataError(f"{source}: damaged zip archive ({error}); copy it again") from None
     with archive:
-        names = [_checked(member, source) for member in archive.infolist() if not member.is_dir()]
+        members = {
+            _checked(member, source): member
+            for member in archive.infolist()
+            if not member.is_dir()
+        }
         lock = threading.Lock()
 
         def read(name: str) -> bytes:
             # Opening a member changes the archive's own counter without a lock.
             with lock:
-                if archive.getinfo(name).file_size > _MAX_MEMBER_BYTES:
+                if members[name].file_size > _MAX_MEMBER_BYTES:
                     raise OSError(f"larger than {_MAX_MEMBER_BYTES >> 20} MiB")
-                return archive.read(name)
+                return archive.read(members[name])
 
-        yield _store(names, read)
+        yield _store(list(members), read)
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    for root, _, files in os.walk(folder):
+    for root, _, files in os.walk(folder, onerror=_refuse):
         for name in files:
             yield Path(root, name).relative_to(folder).as_posix()
 
 
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed must not pass for an empty one."""
+    raise error
+
+
 def _checked(member: zipfile.ZipInfo, source: Path) -> str:
-    name = member.filename
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    """The member's name with `/` between folders, which some archivers on Windows do not use."""
+    name = member.filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or ":" in name.split("/")[0]:
         raise DataError(f"{source}: member {name!r} lies outside the archive; do not trust it")
     if member.flag_bits & _ENCRYPTED:
         raise DataError(f"{source}: member {name!r} is encrypted; decrypt the archive first")

@@ -1,0 +1,57 @@
+"""How a source becomes a pack, as values that people choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from workers.errors import DataError
+
+Colour: TypeAlias = Literal["auto", "grey", "colour"]
+
+_SIZES = (8, 1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackSettings:
+    """How a source becomes a pack.
+
+    Attributes:
+        size: Height and width in pixels, 8..1024; None takes the pictures' own, at most 112.
+        colour: `auto` packs grey where the pictures looked at are all grey, also when they are
+            stored as colour pictures.
+        groups: Columns to compare people by, and people without a known value are left out; None
+            takes every column with few enough values and leaves nobody out.
+        min_images: Identities with fewer images are left out. With one image nobody can be
+            looked for.
+        val_fraction: Share of the identities, within each group, that choose between networks.
+            A disparity is measured on the smaller group's identities, so these two shares are
+            larger than where only accuracy counts. Ignored when the source gives splits.
+        test_fraction: Share of the identities that stay unseen until the end, likewise.
+        seed: Of the drawn splits.
+        labels: A label file; None takes the one inside the source.
+        max_broken_fraction: Share of unreadable pictures, 0..1, above which nothing is packed.
+    """
+
+    size: int | None = None
+    colour: Colour = "auto"
+    groups: tuple[str, ...] | None = None
+    min_images: int = 2
+    val_fraction: float = 0.2
+    test_fraction: float = 0.2
+    seed: int = 0
+    labels: Path | None = None
+    max_broken_fraction: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not _SIZES[0] <= self.size <= _SIZES[1]:
+            raise DataError(
+                f"size {self.size} is out of range; give {_SIZES[0]} to {_SIZES[1]} pixels"
+            )
+        if self.min_images < 1:
+            raise DataError(f"min_images {self.min_images} is too small; give 1 or more")
+        if not 0 <= self.max_broken_fraction <= 1:
+            raise DataError(
+                f"max_broken_fraction {self.max_broken_fraction} is out of range; give 0 to 1"
+            )
