@@ -6,12 +6,20 @@ Every fault of a file is reported at once, with its path and what would be accep
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from frnas_search.errors import RunFileError
 from frnas_search.schedule import Fidelity
@@ -20,22 +28,39 @@ from search_space.candidate import SpaceSettings
 from search_space.space import space_faults
 from workers.settings import EvaluationSettings, TrainingSettings
 
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"is {value}; give a number")  # noqa: TRY004 - pydantic collects these
+    return value
+
+
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+# Not strict: YAML 1.1 reads 1e-3, which has no dot, as text.
+Number = Annotated[float, BeforeValidator(_no_boolean)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MOST_EPOCHS = 1_000_000
+_WORDS = {
+    "model_type": "write its keys below it, or leave it out",
+    "dict_type": "write its keys below it, or leave it out",
+    "tuple_type": "write a list, such as `[a, b]`",
+}
 
 
 class Section(BaseModel):
     """A part of the run file: frozen, and no key it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SyntheticSection(Section):
     """The embedded data set, made at first use and cached."""
 
-    seed: int = 0
-    size: Annotated[int, Field(ge=16, le=128)] = 32
+    seed: Seed = 0
+    size: Annotated[int, Field(ge=16, le=128, strict=True)] = 32
 
 
 class DataSection(Section):
@@ -56,10 +81,10 @@ class SpaceSection(Section):
     """Which space is searched."""
 
     preset: Literal["paper", "timm", "joint"] = "paper"
-    width: float = 1.0
-    blocks_per_stage: int = 1
+    width: Number = 1.0
+    blocks_per_stage: PositiveInt = 1
     families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    embedding_size: int = 512
+    embedding_size: PositiveInt = 512
 
     def settings(self) -> SpaceSettings:
         """The same as the space's own record."""
@@ -68,7 +93,7 @@ class SpaceSection(Section):
     @model_validator(mode="after")
     def _not_empty(self) -> SpaceSection:
         if faults := space_faults(self.settings()):
-            raise ValueError("; ".join(faults))
+            raise ValueError("\n".join(faults))
         return self
 
 
@@ -76,7 +101,7 @@ class FidelitySection(Section):
     """Hyperband's budgets in whole epochs."""
 
     min_epochs: PositiveInt = 3
-    max_epochs: PositiveInt = 27
+    max_epochs: Annotated[int, Field(ge=1, le=_MOST_EPOCHS, strict=True)] = 27
     eta: Annotated[int, Field(ge=2, strict=True)] = 3
 
     @model_validator(mode="after")
@@ -85,11 +110,6 @@ class FidelitySection(Section):
             raise ValueError(
                 f"min_epochs is {self.min_epochs} and max_epochs is {self.max_epochs}; "
                 "the first must not be larger"
-            )
-        rungs = self.fidelity().rungs
-        if len(set(rungs)) < len(rungs):
-            raise ValueError(
-                f"rungs {rungs} repeat when rounded to whole epochs; raise min_epochs or eta"
             )
         return self
 
@@ -103,8 +123,8 @@ class StopSection(Section):
 
     trials: PositiveInt | None = 200
     epochs: PositiveInt | None = None
-    gpu_hours: Annotated[float, Field(gt=0)] | None = None
-    wall_hours: Annotated[float, Field(gt=0)] | None = None
+    gpu_hours: PositiveNumber | None = None
+    wall_hours: PositiveNumber | None = None
     plateau: PositiveInt | None = None
 
     @model_validator(mode="after")
@@ -118,19 +138,20 @@ class TrainingSection(Section):
     """The recipe that all configurations share."""
 
     batch_size: Annotated[int, Field(ge=2, strict=True)] = 64
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    scale: Annotated[float, Field(gt=0)] | None = None
-    margin: Annotated[float, Field(ge=0, le=1.5)] | None = None
-    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    scale: PositiveNumber | None = None
+    margin: Annotated[Number, Field(ge=0, le=1.5)] | None = None
+    focal_gamma: Annotated[Number, Field(ge=0, le=10)] = 0.0
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     warmup_fraction: Fraction = 0.1
-    clip_grad_norm: Annotated[float, Field(gt=0)] | None = 5.0
+    clip_grad_norm: PositiveNumber | None = 5.0
     augmentation: Fraction = 0.5
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    timeout_seconds: PositiveNumber | None = None
+    checkpoint_seconds: Annotated[Number, Field(ge=0)] = 600.0
 
     def settings(self) -> TrainingSettings:
         """The same as the workers' own record."""
@@ -170,7 +191,7 @@ class RunConfig(Section):
 
     schema_version: Literal[1] = 1
     name: str
-    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    seed: Seed = 0
     data: DataSection
     space: SpaceSection = SpaceSection()
     objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
@@ -202,13 +223,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         RunFileError: There is no such file, it is not YAML, or it holds no mapping.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = _read_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunFileError(f"{path}: no such run file; configs/ has examples") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
-        raise RunFileError(f"{path}: not YAML; {_one_line(error)}") from None
+        raise RunFileError(f"{path}: not YAML; {_one_line(str(error))}") from None
     if not isinstance(value, dict):
         raise RunFileError(f"{path}: holds no mapping; a run file starts with `name: …`")
     return value
@@ -219,23 +240,19 @@ def override(raw: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, An
 
     Raises:
         RunFileError: An override has no `=`, its value is not YAML, or a part of its path already
-            holds something that is not a section.
+            holds something that is not a section; null is an empty section.
     """
     result: dict[str, Any] = _deep_copy(raw)
     for text in overrides:
         path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise RunFileError(f"--set {text}: write it as `section.key=value`")
         *parents, last = path.split(".")
-        section = result
-        for part in parents:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise RunFileError(f"--set {text}: `{part}` is a value, not a section")
+        if not equals or not all((*parents, last)):
+            raise RunFileError(f"--set {text}: write it as `section.key=value`")
+        section = _section_at(result, parents, text)
         try:
-            section[last] = yaml.safe_load(value)
+            section[last] = _read_value(value)
         except yaml.YAMLError as error:
-            raise RunFileError(f"--set {text}: not YAML; {_one_line(error)}") from None
+            raise RunFileError(f"--set {text}: not YAML; {_one_line(str(error))}") from None
     return result
 
 
@@ -250,7 +267,7 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(dict(raw))
     except ValidationError as error:
-        faults += [_fault(each) for each in error.errors()]
+        faults += [fault for each in error.errors() for fault in _faults_of(each)]
     faults += _faults_of_names(raw)
     if faults or config is None:
         raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
@@ -269,25 +286,45 @@ def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
     if isinstance(name, str) and not _NAME.fullmatch(name):
         faults.append(f"name: {name!r} cannot be a folder's name; use letters, digits, . _ -")
     if isinstance(objectives, list):
-        unknown = [each for each in objectives if each not in OBJECTIVE_NAMES]
+        named = [each for each in objectives if isinstance(each, str)]
+        unknown = [each for each in dict.fromkeys(named) if each not in OBJECTIVE_NAMES]
         faults += [
             f"objectives: {each!r} is not one of {', '.join(OBJECTIVE_NAMES)}" for each in unknown
         ]
-        if len(set(map(str, objectives))) < len(objectives):
+        if len(set(named)) < len(named):
             faults.append("objectives: one is named twice; name each once")
     return faults
 
 
-def _fault(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key; {_known_keys(error['loc'])}"
-    if error["type"] == "missing":
-        return f"{place}: is missing and has no default"
+def _faults_of(error: Any) -> list[str]:
+    """The lines of one of pydantic's errors; a check of a whole section may give several."""
+    place = _one_line(".".join(str(part) for part in error["loc"])) or "the file"
+    lines = _message(error).splitlines()
+    return [line if line.startswith(f"{place}.") else f"{place}: {line}" for line in lines]
+
+
+def _message(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{place}: {message}"
-    return f"{place}: {message[0].lower()}{message[1:]} (it is {error['input']!r})"
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key; {_known_keys(error['loc'])}"
+        case "missing":
+            return "is missing and has no default"
+        case "too_short":
+            return f"give {error['ctx']['min_length']} or more"
+        case "value_error":
+            return message
+        case kind:
+            words = _WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
+            return f"{words} (it is {_shown(error['input'])})"
+
+
+def _shown(value: object) -> str:
+    """The value, shortened, in one line."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _known_keys(location: tuple[int | str, ...]) -> str:
@@ -305,11 +342,40 @@ def _section_of(annotation: Any) -> Any:
     return next((t for t in options if isinstance(t, type) and issubclass(t, Section)), None)
 
 
+def _read_value(text: str) -> Any:
+    """What YAML text says.
+
+    Raises:
+        yaml.YAMLError: It is not YAML; also for a date that is none and for endless nesting, where
+            the library lets other errors through.
+    """
+    try:
+        return _deep_copy(yaml.safe_load(text))
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from None
+
+
+def _section_at(root: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:
+    section = root
+    for part in parents:
+        if section.get(part) is None:
+            section[part] = {}
+        section = section[part]
+        if not isinstance(section, dict):
+            raise RunFileError(f"--set {text}: `{part}` is a value, not a section")
+    return section
+
+
 def _deep_copy(value: Any) -> Any:
+    """Sections that YAML aliases share become sections of their own."""
     if isinstance(value, Mapping):
         return {key: _deep_copy(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_deep_copy(each) for each in value]
     return value
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

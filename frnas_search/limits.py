@@ -40,5 +40,5 @@ def reached(limits: Limits, spent: Spent) -> str | None:
     )
     for limit, value, words in checks:
         if limit is not None and value >= limit:
-            return f"{limit:g} {words}"
+            return f"{limit:.15g} {words}"
     return None

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -437,6 +438,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
 
 
 TestAnyCourseOfEvents = AnyCourseOfEvents.TestCase
+TestAnyCourseOfEvents.settings = settings(deadline=None)
 
 
 def test_replaying_the_same_events_gives_the_same_actions() -> None:
