@@ -8,7 +8,7 @@ from workers.pack_table import SPLITS, BoolArray, GroupColumn, IndexArray, PackT
 from workers.settings import EvaluationSettings
 
 MIN_GROUP_IDENTITIES = 30
-MAX_IMAGES_RATIO = 1.5
+MAX_IMAGES_RATIO = 1.25
 MAX_IMAGES = EvaluationSettings().max_images_per_identity
 
 

@@ -73,7 +73,9 @@ def pack_source(
         DataError: The source or the settings do not allow a pack, `out` exists or cannot be
             written, or too many pictures are broken.
     """
-    _check_out(source, out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
+    if source.exists() and out.exists() and out.samefile(source):
+        raise DataError(f"{out}: is the source itself; choose another name for the pack")
     with open_source(source, settings.labels) as faces:
         warnings = list(faces.warnings)
         with _naming(source):
@@ -101,15 +103,16 @@ def pack_source(
     )
 
 
-def _check_out(source: Path, out: Path, *, overwrite: bool) -> None:
+def check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something is.
+
+    Raises:
+        DataError: `out` is a folder, or a file that may not be overwritten.
+    """
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the new file a name such as faces.pack")
-    if not out.exists():
-        return
-    if not overwrite:
-        raise DataError(f"{out}: exists already; choose another name or overwrite it on purpose")
-    if source.exists() and out.samefile(source):
-        raise DataError(f"{out}: is the source itself; choose another name for the pack")
+    if out.exists() and not overwrite:
+        raise DataError(f"{out}: exists already; choose another name or add --overwrite")
 
 
 @contextmanager
@@ -252,8 +255,8 @@ class _Tally:
     def _too_many(self, source: Path) -> DataError:
         return DataError(
             f"{source}: more than {self.settings.max_broken_fraction:.3g} of the "
-            f"{len(self.rows)} pictures cannot be read: {self._listed()}; repair them or allow a "
-            "larger share of broken pictures"
+            f"{len(self.rows)} pictures cannot be read: {self._listed()}; repair them or raise "
+            "--max-broken"
         )
 
     def _listed(self) -> str:

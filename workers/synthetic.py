@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class SyntheticSettings:
     Attributes:
         size: Height and width in pixels, at least 16.
         train_identities: People of group a that train.
-        train_share_b: Group b's people that train, as a share of group a's.
+        train_share_b: Group b's people that train, as a share of group a's; at least one trains.
         val_identities: People of each group in val.
         test_identities: People of each group in test.
         spread_b: How different group b's people are from each other; group a's are at 1.
@@ -112,11 +113,22 @@ class SyntheticSettings:
     fine_detail_b: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.size < 16 or self.images_per_identity < 2 or self.seed < 0:
-            raise DataError(
-                "synthetic faces need a size of 16 or more, 2 or more images per identity and a "
-                f"seed of 0 or more; got {self.size}, {self.images_per_identity}, {self.seed}"
-            )
+        least = {
+            "seed": 0,
+            "size": 16,
+            "train_identities": 2,
+            "train_share_b": 0,
+            "val_identities": 2,
+            "test_identities": 2,
+            "images_per_identity": 2,
+            "spread_b": 0,
+            "fine_detail_b": 0,
+        }
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            # Not `<`, for NaN must not pass.
+            if not smallest <= value < math.inf:
+                raise DataError(f"synthetic {name} {value} is too small; give {smallest} or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +154,7 @@ def synthetic_pack(settings: SyntheticSettings, cache_directory: Path) -> Path:
     name = f"synthetic-{hashlib.sha256(text.encode()).hexdigest()[:12]}.pack"
     path = cache_directory / name
     if not _is_readable(path):
-        _write(settings, path)
+        write_synthetic(settings, path)
     return path
 
 
@@ -154,7 +166,12 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _write(settings: SyntheticSettings, path: Path) -> None:
+def write_synthetic(settings: SyntheticSettings, path: Path) -> str:
+    """Write the pack of these settings to `path`, replacing what was there; return its digest.
+
+    Raises:
+        DataError: The pack cannot be written.
+    """
     people = list(_people(settings))
     n = settings.images_per_identity
     rows = np.repeat(np.arange(len(people), dtype=np.int32), n)
@@ -170,11 +187,11 @@ def _write(settings: SyntheticSettings, path: Path) -> None:
     faces = [_face(settings, person) for person in people for _ in range(n)]
     poses = [_pose(settings, person, i) for person in people for i in range(n)]
     images = draw_faces(_stack(faces), _stack(poses), settings.size)
-    write_pack(path, images=images[:, None], table=table, channels=1, size=settings.size)
+    return write_pack(path, images=images[:, None], table=table, channels=1, size=settings.size)
 
 
 def _people(settings: SyntheticSettings) -> Iterator[_Person]:
-    train_b = round(settings.train_identities * settings.train_share_b)
+    train_b = max(1, round(settings.train_identities * settings.train_share_b))
     for split, counts in enumerate(
         (
             (settings.train_identities, train_b),
