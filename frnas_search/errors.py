@@ -17,3 +17,11 @@ class SchedulerUnreachableError(SearchError, ConnectionError):
 
 class ReplayError(SearchError):
     """Replaying the event log did not reproduce the proposals that it holds."""
+
+
+class PortInUseError(SearchError, OSError):
+    """A server cannot listen at the address it was given."""
+
+
+class RunChangedError(SearchError, ValueError):
+    """A run cannot be resumed: its space, data or versions are not those it was started with."""

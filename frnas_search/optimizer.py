@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from results.trial import Configuration
+    from results.trial import Configuration, TrialRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,11 @@ class Proposal:
 
     configuration: Configuration
     rung: int
+
+
+def proposal_of(request: TrialRequest) -> Proposal:
+    """What an optimizer proposed when this was asked."""
+    return Proposal(configuration=dict(request.configuration), rung=request.rung)
 
 
 class Optimizer(Protocol):

@@ -1,0 +1,235 @@
+"""Trials on Dask workers: one job per worker, and the loss of a worker is an outcome.
+
+Each job is sent to a worker that is known to be free, so it is always known where a trial runs;
+Dask's own retries and rescheduling are never relied on. Only workers that declare a slot as a
+resource take trials, whatever else is attached to the scheduler.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+import uuid
+from collections import deque
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client, Future, KilledWorker
+from distributed.core import Status
+from distributed.scheduler import NoValidWorkerError
+
+from frnas_search.dask_task import run_on_worker
+from frnas_search.executor import Attendance, ExecutorEvent
+from frnas_search.state import Finished, SlotsChanged
+from results.trial import FailureKind, TrialOutcome, outcome_from_json
+from workers.settings import TrialJob, job_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+SLOT_RESOURCES = ("GPU", "CPU_SLOT")
+_ROLL_CALL_SECONDS = 1.0
+_CONNECT_SECONDS = 5.0
+_RESULT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Assignment:
+    """A job with the worker it was sent to."""
+
+    job: TrialJob
+    address: str
+    future: Future[Any]
+
+
+class DaskExecutor:
+    """Keeps the rules of `frnas_search.executor.Executor` on a Dask cluster.
+
+    Args:
+        client: Connected; closed with the executor.
+        address: The scheduler's, to connect again when it was restarted.
+    """
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._session = uuid.uuid4().hex[:8]
+        self._waiting: deque[TrialJob] = deque()
+        self._running: dict[str, _Assignment] = {}
+        self._slots: dict[str, str] = {}
+        self._lost_on: dict[str, str] = {}
+        self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
+        self._next_roll_call = 0.0
+        self._reported_slots: int | None = None
+        self._scheduler_is_there = True
+
+    def submit(self, job: TrialJob) -> None:
+        """Send the job to a free worker, or let it wait for one."""
+        self._waiting.append(job)
+        self._hand_out()
+
+    def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
+        """Answers that came in, workers that were lost, and a changed number of slots."""
+        events: list[ExecutorEvent] = []
+        deadline = time.monotonic() + timeout_seconds
+        while not events:
+            # Answers first: a worker that has answered and left has not lost its trial.
+            events += [*self._collect(), *self._call_the_roll()]
+            remaining = deadline - time.monotonic()
+            if events or remaining <= 0:
+                break
+            events += self._collect(min(remaining, _ROLL_CALL_SECONDS))
+        self._hand_out()
+        return events
+
+    def attendance(self) -> Attendance:
+        """Workers with a slot, and how many run a trial of ours."""
+        missing = ""
+        if not self._scheduler_is_there:
+            missing = f"no scheduler answers at {self._address}; start it again there"
+        elif not self._slots:
+            missing = f"no workers yet; attach one: frnas worker --scheduler {self._address}"
+        return Attendance(
+            n_workers=len(self._slots), n_busy=len(self._running), waiting_for=missing
+        )
+
+    def close(self) -> None:
+        """Take back what is running and disconnect."""
+        for assignment in self._running.values():
+            assignment.future.release()
+        self._running.clear()
+        self._waiting.clear()
+        self._client.close(timeout=_CONNECT_SECONDS)
+
+    def _hand_out(self) -> None:
+        busy = {assignment.address for assignment in self._running.values()}
+        free = [address for address in self._slots if address not in busy]
+        while self._waiting and free:
+            job = self._waiting.popleft()
+            # A worker that has just cost this trial an attempt is the last choice.
+            free.sort(key=lambda address: address == self._lost_on.get(job.request.trial_id))
+            self._send(job, free.pop(0))
+
+    def _send(self, job: TrialJob, address: str) -> None:
+        request = job.request
+        key = f"frnas-{self._session}-{request.trial_id}-{request.attempt}"
+        logger.debug("trial %s goes to %s", request.trial_id, address)
+        future = self._client.submit(
+            run_on_worker,
+            job_to_json(job),
+            key=key,
+            workers=[address],
+            allow_other_workers=False,
+            resources={self._slots[address]: 1},
+            retries=0,
+            pure=False,
+        )
+        self._running[key] = _Assignment(job, address, future)
+        future.add_done_callback(lambda done: self._answers.put((key, _outcome(job, done))))
+
+    def _collect(self, wait_seconds: float = 0.0) -> list[ExecutorEvent]:
+        """All answers that are there, waiting a while for the first one."""
+        events: list[ExecutorEvent] = []
+        try:
+            answer = self._answers.get(block=wait_seconds > 0, timeout=wait_seconds)
+            while True:
+                events += self._take(*answer)
+                answer = self._answers.get_nowait()
+        except queue.Empty:
+            return events
+
+    def _take(self, key: str, outcome: TrialOutcome) -> list[ExecutorEvent]:
+        assignment = self._running.pop(key, None)
+        if assignment is None:
+            return []  # its worker was reported lost before
+        if outcome.failure is FailureKind.WORKER_LOST:
+            self._lost_on[outcome.trial_id] = assignment.address
+        assignment.future.release()
+        return [Finished(replace(outcome, worker=assignment.address))]
+
+    def _call_the_roll(self) -> list[ExecutorEvent]:
+        """Compare the workers that are there with those that were."""
+        now = time.monotonic()
+        if now < self._next_roll_call:
+            return []
+        self._next_roll_call = now + _ROLL_CALL_SECONDS
+        slots = self._present_slots()
+        gone = self._slots.keys() - slots.keys()
+        for address in slots.keys() - self._slots.keys():
+            logger.info("worker %s is there (%s)", address, slots[address])
+        self._slots = slots
+        events = self._losses(gone)
+        if self._reported_slots != len(slots):
+            self._reported_slots = len(slots)
+            events.append(SlotsChanged(len(slots)))
+        return events
+
+    def _losses(self, gone: set[str]) -> list[ExecutorEvent]:
+        for address in sorted(gone):
+            logger.warning("worker %s is gone", address)
+        keys = [key for key, each in self._running.items() if each.address in gone]
+        return [
+            event
+            for key in keys
+            for event in self._take(key, _lost(self._running[key].job, "its worker is gone"))
+        ]
+
+    def _present_slots(self) -> dict[str, str]:
+        """Address -> resource of every worker that takes trials; empty without a scheduler."""
+        try:
+            if self._client.status != "running":
+                self._connect_again()
+            # Without a limit: the default of some versions leaves workers out.
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, TimeoutError, RuntimeError) as error:
+            if self._scheduler_is_there:
+                logger.warning("no scheduler answers at %s (%s)", self._address, error)
+            self._scheduler_is_there = False
+            self._next_roll_call = time.monotonic() + _CONNECT_SECONDS
+            return {}
+        self._scheduler_is_there = True
+        return {address: slot for address, info in workers.items() if (slot := _slot(info))}
+
+    def _connect_again(self) -> None:
+        self._client.close(timeout=0)
+        self._client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        logger.info("connected to %s again", self._address)
+
+
+def _slot(worker: Mapping[str, Any]) -> str | None:
+    """The resource by which a worker takes trials, None when it does not."""
+    if worker.get("status", Status.running.name) != Status.running.name:
+        return None
+    resources = worker.get("resources", {})
+    return next((name for name in SLOT_RESOURCES if resources.get(name, 0) >= 1), None)
+
+
+def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
+    """What became of a task; called by the client's own thread once it is over."""
+    if future.status == "finished":
+        try:
+            return outcome_from_json(future.result(timeout=_RESULT_SECONDS))
+        except (OSError, TimeoutError, CancelledError) as error:
+            return _lost(job, f"its result could not be fetched ({error})")
+    if future.status != "error":
+        return _lost(job, f"its task was {future.status}")
+    raised = future.exception(timeout=_RESULT_SECONDS)
+    # Training never raises; what does is the cluster losing the worker or failing to load us.
+    if isinstance(raised, KilledWorker | NoValidWorkerError):
+        return _lost(job, "its worker died")
+    return _failed(job, FailureKind.CRASHED, f"the task itself failed: {raised!r}")
+
+
+def _lost(job: TrialJob, detail: str) -> TrialOutcome:
+    return _failed(job, FailureKind.WORKER_LOST, detail)
+
+
+def _failed(job: TrialJob, kind: FailureKind, detail: str) -> TrialOutcome:
+    request = job.request
+    return TrialOutcome(
+        trial_id=request.trial_id, attempt=request.attempt, failure=kind, detail=detail
+    )

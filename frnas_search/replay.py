@@ -1,0 +1,49 @@
+"""From the event log back to the optimizer that wrote it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frnas_search.errors import ReplayError
+from frnas_search.optimizer import proposal_of
+from results.events import Asked, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from frnas_search.optimizer import Optimizer
+    from results.events import LoggedEvent
+    from results.trial import TrialRequest
+
+
+def replay(optimizer: Optimizer, log: Iterable[LoggedEvent]) -> None:
+    """Bring a fresh optimizer to where the log ends, by the same calls in the same order.
+
+    Args:
+        optimizer: As it was when the run began: same space, objectives, fidelity and seed.
+        log: All events in order.
+
+    Raises:
+        ReplayError: It proposes something else than the log holds, as another version of SMAC or
+            scikit-learn may.
+    """
+    open_requests: dict[str, TrialRequest] = {}
+    for logged in log:
+        event = logged.event
+        if isinstance(event, Asked):
+            _ask_again(optimizer, event.request, logged.sequence)
+            open_requests[event.request.trial_id] = event.request
+        elif isinstance(event, Told):
+            request = open_requests.pop(event.outcome.trial_id, None)
+            if request is not None:
+                optimizer.tell(proposal_of(request), event.outcome.costs)
+
+
+def _ask_again(optimizer: Optimizer, request: TrialRequest, sequence: int) -> None:
+    found = optimizer.ask()
+    if found is None or found != proposal_of(request):
+        raise ReplayError(
+            f"event {sequence}: the log holds {proposal_of(request)}, but replaying it proposes "
+            f"{found}; resume with the versions named in the run's manifest.json, or start a "
+            "new run"
+        )
