@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
+import numpy as np
 from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.maximizer import LocalSearch
 from smac.intensifier import Hyperband
+from smac.main.config_selector import ConfigSelector
+from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.multi_objective.parego import ParEGO
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
@@ -26,15 +30,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ConfigSpace import Configuration, ConfigurationSpace
+    from smac.acquisition.maximizer import LocalAndSortedRandomSearch
+    from smac.model.random_forest import RandomForest
 
     from frnas_search.schedule import Fidelity
     from results.objectives import Objective
+    from results.pareto import FloatArray
 
 # SMAC counts trials and time of its own; ours are the limits that count.
 _WITHOUT_LIMIT = 10**7
 
 # A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
 _JUST_BELOW = 1 - 1e-9
+
+# More than there will be trials at one rung. scikit-learn allocates as many before it grows a
+# tree, and SMAC's 2**20 take a tenth of a second for each.
+_MOST_LEAVES = 2**12
+
+# Configurations in a row that were proposed before, after which a space counts as exhausted.
+_MOST_REPEATS = 100
 
 _Key = tuple[tuple[tuple[str, Any], ...], int]
 
@@ -128,12 +142,76 @@ def _facade(scenario: Scenario, *, eta: int, n_initial_configurations: int) -> M
         initial_design=MultiFidelityFacade.get_initial_design(
             scenario, n_configs=n_initial_configurations
         ),
+        model=_forest(scenario),
+        acquisition_maximizer=_maximizer(scenario),
         # The default keeps one ParEGO weight for eight proposals: hardly better than random.
-        config_selector=MultiFidelityFacade.get_config_selector(scenario, retrain_after=1),
+        config_selector=_FreshSelector(scenario, retrain_after=1),
         multi_objective_algorithm=ParEGO(scenario),
         logging_level=False,
         overwrite=True,
     )
+
+
+class _FreshSelector(ConfigSelector):
+    """SMAC's selector, with a forest of its own for each proposal and an end where a space ends.
+
+    SMAC draws a ParEGO weight for each proposal but keeps the forest of an older weight until
+    there are new results, and Hyperband takes the proposals for a whole bracket at once.
+    """
+
+    def __iter__(self) -> Iterator[Configuration]:
+        seen: set[Configuration] = set()
+        n_repeats = 0
+        try:
+            for config in super().__iter__():
+                self._previous_entries = -1
+                if config not in seen:
+                    n_repeats = 0
+                    seen.add(config)
+                    yield config
+                elif (n_repeats := n_repeats + 1) == _MOST_REPEATS:
+                    # Before the first result it draws without a memory, for ever.
+                    return
+        except ConfigurationSpaceExhaustedException:
+            return
+
+    def _get_x_best(self, X: FloatArray) -> tuple[FloatArray, float]:  # noqa: N803 - SMAC's name
+        """The same as SMAC's, which asks the forest for one row at a time."""
+        assert self._model is not None
+        means = self._model.predict_marginalized(X)[0][:, 0]
+        best = int(np.argmin(means))
+        return X[best], means[best]
+
+
+class _OrderedLocalSearch(LocalSearch):
+    """SMAC's local search from starting points in an order that every process agrees on.
+
+    SMAC takes them from a set, whose order depends on Python's hash seed; another order draws
+    other random numbers, so that a replay in another process would propose something else.
+    """
+
+    def _get_init_points_from_previous_configs(
+        self,
+        previous_configs: list[Configuration],
+        n_points: int,
+        additional_start_points: list[tuple[float, Configuration]] | None,
+    ) -> list[Configuration]:
+        points = super()._get_init_points_from_previous_configs(
+            previous_configs, n_points, additional_start_points
+        )
+        return sorted(points, key=lambda point: tuple(np.nan_to_num(point.get_array(), nan=-1.0)))
+
+
+def _forest(scenario: Scenario) -> RandomForest:
+    forest = MultiFidelityFacade.get_model(scenario)
+    forest._rf_opts["max_leaf_nodes"] = _MOST_LEAVES
+    return forest
+
+
+def _maximizer(scenario: Scenario) -> LocalAndSortedRandomSearch:
+    maximizer = MultiFidelityFacade.get_acquisition_maximizer(scenario)
+    maximizer._local_search = _OrderedLocalSearch(scenario.configspace, seed=scenario.seed)
+    return maximizer
 
 
 def _never_called(config: Configuration, seed: int = 0, budget: float = 0.0) -> float:

@@ -1,0 +1,78 @@
+"""Working stand-ins for parts that are slow, random or far away."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from frnas_search.optimizer import Proposal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ConfigSpace import ConfigurationSpace
+
+_TRIES = 100
+
+
+class ScriptedOptimizer:
+    """Proposes what it was given, in that order, and keeps what it is told.
+
+    Attributes:
+        told: Every proposal that was told with its costs, None for a failure, in order.
+    """
+
+    def __init__(self, proposals: Sequence[Proposal]) -> None:
+        self.told: list[tuple[Proposal, Mapping[str, float] | None]] = []
+        self._script = deque(proposals)
+        self._waiting: list[Proposal] = []
+
+    def ask(self) -> Proposal | None:
+        if not self._script:
+            return None
+        self._waiting.append(self._script.popleft())
+        return self._waiting[-1]
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        if proposal not in self._waiting:
+            raise KeyError(proposal)
+        self._waiting.remove(proposal)
+        self.told.append((proposal, costs))
+
+
+class RandomOptimizer:
+    """New random configurations at rung 0; each that succeeds is asked again a rung higher.
+
+    Samples come from the space's own generator, so a space belongs to one optimizer only.
+    """
+
+    def __init__(self, space: ConfigurationSpace, *, n_rungs: int, seed: int) -> None:
+        space.seed(seed)
+        self._space = space
+        self._n_rungs = n_rungs
+        self._seen: list[Mapping[str, bool | int | float | str]] = []
+        self._promoted: deque[Proposal] = deque()
+        self._waiting: list[Proposal] = []
+
+    def ask(self) -> Proposal | None:
+        proposal = self._promoted.popleft() if self._promoted else self._new()
+        if proposal is not None:
+            self._waiting.append(proposal)
+        return proposal
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        if proposal not in self._waiting:
+            raise KeyError(proposal)
+        self._waiting.remove(proposal)
+        if costs is not None and proposal.rung + 1 < self._n_rungs:
+            promoted = Proposal(configuration=proposal.configuration, rung=proposal.rung + 1)
+            self._promoted.append(promoted)
+
+    def _new(self) -> Proposal | None:
+        for _ in range(_TRIES):
+            sample = dict(self._space.sample_configuration())
+            plain = {k: v.item() if hasattr(v, "item") else v for k, v in sample.items()}
+            if plain not in self._seen:
+                self._seen.append(plain)
+                return Proposal(configuration=plain, rung=0)
+        return None
