@@ -12,6 +12,7 @@ from workers.settings import Split
 from workers.splits import assign_splits
 
 _MAX_LABELS = 20
+_MAX_WANTED_LABELS = 1000
 _MIN_STRATUM = 6
 
 
@@ -41,17 +42,22 @@ def choose_columns(
         wanted: Columns somebody named; None takes every column with few enough values.
 
     Raises:
-        DataError: A wanted column is not there, or no column is left.
+        DataError: A wanted column is not there or has over 1000 values, or no column is left.
     """
     known = ", ".join(columns) or "none"
+    n_labels = {name: len({row.labels[name] for row in rows} - {""}) for name in columns}
     if wanted is not None:
         for name in wanted:
             if name not in columns:
                 raise DataError(f"no group column {name!r}; the source has: {known}")
+            if n_labels[name] > _MAX_WANTED_LABELS:
+                raise DataError(
+                    f"column {name!r} has {n_labels[name]} different values; a group column has "
+                    f"at most {_MAX_WANTED_LABELS}"
+                )
         if not wanted:
             raise DataError(f"no group column named; the source has: {known}")
         return tuple(dict.fromkeys(wanted)), []
-    n_labels = {name: len({row.labels[name] for row in rows} - {""}) for name in columns}
     chosen = tuple(name for name in columns if 0 < n_labels[name] <= _MAX_LABELS)
     if not chosen:
         raise DataError(
