@@ -184,7 +184,7 @@ def test_a_proposal_cannot_be_told_twice(
 
 def test_an_equal_proposal_of_ones_own_making_can_be_told(optimizer: Optimizer) -> None:
     proposal = asked(optimizer)
-    stored = json.loads(json.dumps(dict(reversed(proposal.configuration.items()))))
+    stored = json.loads(json.dumps(dict(sorted(proposal.configuration.items(), reverse=True))))
     optimizer.tell(Proposal(configuration=stored, rung=proposal.rung), COSTS)
 
 

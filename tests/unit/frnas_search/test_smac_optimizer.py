@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
+from smac.callback import Callback
+from smac.runhistory.enumerations import StatusType
+
+from frnas_search.optimizer import Proposal
+from frnas_search.schedule import Fidelity
+from frnas_search.smac_optimizer import SmacOptimizer
+from results.objectives import Objective, objective
+from search_space.candidate import SpaceSettings
+from search_space.space import build_space
+
+NINE = Fidelity(min_epochs=1, max_epochs=9)
+OBJECTIVES = [objective(name, n_identities=100) for name in ("error", "rank_disparity")]
+
+Make = Callable[..., SmacOptimizer]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def made(
+            space: ConfigurationSpace | None = None,
+            *,
+            objectives: list[Objective] = OBJECTIVES,
+            fidelity: Fidelity = NINE,
+            n_initial_configurations: int = 9,
+        ) -> SmacOptimizer:
+            optimizer = SmacOptimizer(
+                space or build_space(SpaceSettings(), seed=0),
+                objectives,
+                fidelity,
+                seed=0,
+                n_initial_configurations=n_initial_configurations,
+            )
+            stack.callback(optimizer.close)
+            return optimizer
+
+        yield made
+
+
+def asked(optimizer: SmacOptimizer, n: int) -> list[Proposal]:
+    proposals = [proposal for _ in range(n) if (proposal := optimizer.ask()) is not None]
+    assert len(proposals) == n
+    return proposals
+
+
+def costs(error: float, rank_disparity: float) -> dict[str, float]:
+    return {"error": error, "rank_disparity": rank_disparity}
+
+
+def smacs(optimizer: SmacOptimizer) -> Any:
+    return optimizer._facade
+
+
+def told(optimizer: SmacOptimizer) -> list[tuple[StatusType, Any]]:
+    """What SMAC has of each trial."""
+    return [(each.status, each.cost) for each in smacs(optimizer).runhistory.values()]
+
+
+def test_the_best_third_goes_on_to_the_next_rung(make: Make) -> None:
+    optimizer = make()
+    first = asked(optimizer, 9)
+    assert {proposal.rung for proposal in first} == {0}
+    good = {1: costs(0.1, 8.0), 4: costs(0.2, 4.0), 7: costs(0.3, 2.0)}
+    for index, proposal in enumerate(first):
+        optimizer.tell(proposal, good.get(index, costs(0.9, 20.0 + index)))
+
+    second = asked(optimizer, 3)
+    assert {proposal.rung for proposal in second} == {1}
+    for proposal in second:
+        assert proposal.configuration in [first[index].configuration for index in good]
+        is_best = proposal.configuration == first[4].configuration
+        optimizer.tell(proposal, costs(0.1, 1.0) if is_best else costs(0.2, 2.0))
+
+    [third] = asked(optimizer, 1)
+    assert third == Proposal(configuration=first[4].configuration, rung=2)
+
+
+def test_a_failed_configuration_does_not_go_on_before_one_that_succeeded(make: Make) -> None:
+    optimizer = make()
+    first = asked(optimizer, 9)
+    bad_but_alive = (2, 3, 8)
+    for index, proposal in enumerate(first):
+        optimizer.tell(proposal, costs(0.99, 98.0) if index in bad_but_alive else None)
+    second = asked(optimizer, 3)
+    assert [proposal.rung for proposal in second] == [1, 1, 1]
+    configurations = [proposal.configuration for proposal in second]
+    assert all(first[index].configuration in configurations for index in bad_but_alive)
+
+
+def test_a_rung_that_still_waits_does_not_hold_up_the_others(make: Make) -> None:
+    optimizer = make()
+    first = asked(optimizer, 9)
+    for proposal in first[1:]:
+        optimizer.tell(proposal, costs(0.5, 5.0))
+    later = asked(optimizer, 5)
+    assert not {str(each) for each in later} & {str(each) for each in first}
+    optimizer.tell(first[0], costs(0.1, 1.0))
+    assert first[0].configuration in [each.configuration for each in asked(optimizer, 3)]
+
+
+def test_costs_are_told_as_shares_of_their_bounds(make: Make) -> None:
+    optimizer = make()
+    first, second = asked(optimizer, 2)
+    optimizer.tell(first, costs(0.25, 9.0))
+    optimizer.tell(second, costs(1.0, 1000.0))
+    shares = [0.25, pytest.approx(0.5)]  # log(1 + 9) / log(1 + 99)
+    assert told(optimizer) == [(StatusType.SUCCESS, shares), (StatusType.SUCCESS, [1.0, 1.0])]
+
+
+def test_a_failure_is_told_as_the_worst_of_every_objective(make: Make) -> None:
+    optimizer = make()
+    [proposal] = asked(optimizer, 1)
+    optimizer.tell(proposal, None)
+    assert told(optimizer) == [(StatusType.CRASHED, [1.0, 1.0])]
+
+
+def test_three_objectives_are_fine(make: Make) -> None:
+    objectives = [*OBJECTIVES, objective("worst_group_error", n_identities=100)]
+    optimizer = make(objectives=objectives, n_initial_configurations=3)
+    for index in range(15):
+        [proposal] = asked(optimizer, 1)
+        optimizer.tell(proposal, {**costs(0.5, index), "worst_group_error": index / 20})
+
+
+@pytest.mark.parametrize(
+    ("min_epochs", "max_epochs", "eta"),
+    [(1, 9, 3), (1, 81, 3), (25, 100, 2), (6, 96, 4), (11, 100, 3), (1, 100, 10), (5, 5, 3)],
+)
+def test_smacs_budgets_are_the_rungs(
+    make: Make, min_epochs: int, max_epochs: int, eta: int
+) -> None:
+    fidelity = Fidelity(min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
+    optimizer = make(fidelity=fidelity)
+    [proposal] = asked(optimizer, 1)
+    budgets = smacs(optimizer).intensifier._budgets_in_stage[0]
+    assert [round(budget) for budget in budgets] == list(fidelity.rungs)
+    assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))
+    assert proposal.rung == 0
+
+
+def test_with_one_rung_every_proposal_is_for_all_epochs(make: Make) -> None:
+    optimizer = make(fidelity=Fidelity(min_epochs=9, max_epochs=9), n_initial_configurations=3)
+    proposals = []
+    for index in range(12):
+        proposals += asked(optimizer, 1)
+        optimizer.tell(proposals[-1], costs(index / 12, index))
+    assert {proposal.rung for proposal in proposals} == {0}
+    assert len({str(proposal) for proposal in proposals}) == 12
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_with_one_rung_a_small_space_is_proposed_to_its_end(make: Make, is_told: bool) -> None:
+    space = ConfigurationSpace(name="tiny", seed=0)
+    space.add(CategoricalHyperparameter("head", choices=["CosFace", "ArcFace"]))
+    optimizer = make(space, fidelity=Fidelity(min_epochs=9, max_epochs=9))
+    heads = []
+    while (proposal := optimizer.ask()) is not None:
+        heads.append(proposal.configuration["head"])
+        if is_told:
+            optimizer.tell(proposal, costs(0.5, 5.0))
+    assert sorted(heads) == ["ArcFace", "CosFace"]
+
+
+class Forests(Callback):
+    """Keeps the forest behind each configuration that SMAC selects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[object] = []
+
+    def on_next_configurations_end(self, config_selector: Any, config: Any) -> None:
+        self.kept.append(config_selector._model._rf)
+
+
+def test_each_proposal_of_a_bracket_has_a_forest_of_its_own(make: Make) -> None:
+    optimizer = make()
+    for index, proposal in enumerate(asked(optimizer, 9)):
+        optimizer.tell(proposal, costs(index / 9, 5.0))
+    forests = Forests()
+    smacs(optimizer)._config_selector._callbacks.append(forests)
+    asked(optimizer, 4)  # three promotions, and the first of the next bracket of five
+    assert len({id(forest) for forest in forests.kept}) == len(forests.kept) == 5
+
+
+def test_sixty_trials_with_failures_and_four_in_flight(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, here = tmp_path / "scratch", tmp_path / "here"
+    scratch.mkdir()
+    here.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.chdir(here)
+    optimizer = make()
+    chance = random.Random(0)
+    waiting: list[Proposal] = []
+    rungs = []
+    for _ in range(60):
+        waiting += asked(optimizer, 1)
+        rungs.append(waiting[-1].rung)
+        if len(waiting) == 4:
+            outcome = costs(chance.random(), 99 * chance.random())
+            is_failure = chance.random() < 0.1
+            proposal = waiting.pop(chance.randrange(4))
+            optimizer.tell(proposal, None if is_failure else outcome)
+    assert set(rungs) == {0, 1, 2}
+    assert list(here.iterdir()) == []
+
+    assert len(list(scratch.iterdir())) == 1
+    optimizer.close()
+    assert list(scratch.iterdir()) == []
+
+
+def test_closing_twice_is_fine(make: Make) -> None:
+    optimizer = make()
+    optimizer.close()
+    optimizer.close()
