@@ -22,6 +22,7 @@ import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from frnas_search.errors import PortInUseError, SchedulerUnreachableError
+from frnas_search.telemetry import quiet_libraries
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,12 @@ class WorkerSlot:
     def environment(self) -> dict[str, str]:
         """What the worker's processes find in their environment."""
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self.n_threads))
-        return threads | {"CUDA_VISIBLE_DEVICES": "" if self.gpu is None else self.gpu}
+        return {
+            **threads,
+            "CUDA_VISIBLE_DEVICES": "" if self.gpu is None else self.gpu,
+            # Read when Dask is imported, which configures its loggers there and then.
+            "DASK_LOGGING__DISTRIBUTED": "error",
+        }
 
 
 def present_gpus() -> list[str]:
@@ -122,6 +128,7 @@ def connect(address: str, *, timeout_seconds: float = 10.0) -> Client:
     Raises:
         SchedulerUnreachableError: None answers in time.
     """
+    quiet_libraries()
     try:
         with dask.config.set(_CONFIGURATION):
             return Client(address, timeout=timeout_seconds, set_as_default=False)
@@ -133,11 +140,15 @@ def connect(address: str, *, timeout_seconds: float = 10.0) -> Client:
 
 
 @contextlib.contextmanager
-def local_cluster(slots: Sequence[WorkerSlot]) -> Iterator[Client]:
-    """A scheduler in this process and its workers beside it, on loopback, while the block runs."""
+def local_cluster(slots: Sequence[WorkerSlot]) -> Iterator[tuple[Client, str]]:
+    """A scheduler in this process and its workers beside it, on loopback, while the block runs.
+
+    Gives a client and the scheduler's address.
+    """
+    quiet_libraries()
     scheduler = {
         "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
     }
     workers = {
         f"local-{number}": {
@@ -151,7 +162,7 @@ def local_cluster(slots: Sequence[WorkerSlot]) -> Iterator[Client]:
         SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.ERROR) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        yield client
+        yield client, str(cluster.scheduler_address)
 
 
 def serve_scheduler(
@@ -168,6 +179,7 @@ def serve_scheduler(
     Raises:
         PortInUseError: It cannot listen there.
     """
+    quiet_libraries()
     asyncio.run(_scheduler(host, port, scheduler_file, dashboard))
 
 
@@ -180,7 +192,7 @@ async def _scheduler(
             port=port,
             scheduler_file=None if scheduler_file is None else str(scheduler_file),
             dashboard=dashboard is not None,
-            dashboard_address=dashboard,
+            dashboard_address=dashboard or "127.0.0.1:0",
         )
         stop = _stop_event()
         try:
@@ -212,6 +224,7 @@ def serve_workers(address: str, slots: Sequence[WorkerSlot], *, patience_seconds
     Raises:
         SchedulerUnreachableError: None answered for that long.
     """
+    quiet_libraries()
     asyncio.run(_workers(address, slots, patience_seconds))
 
 

@@ -140,21 +140,21 @@ class Coordinator:
         if proposal is None:
             return Exhausted()
         request = self.requests.next(proposal)
-        self._log(events.Asked(request=request))
+        self.log(events.Asked(request=request))
         return Suggested(request)
 
     def _submit(self, request: TrialRequest) -> None:
-        self._log(events.Submitted(trial_id=request.trial_id, attempt=request.attempt))
+        self.log(events.Submitted(trial_id=request.trial_id, attempt=request.attempt))
         self.executor.submit(self.make_job(request))
 
     def _record(self, outcome: TrialOutcome) -> None:
-        self._log(events.Told(outcome=outcome))
+        self.log(events.Told(outcome=outcome))
         request = self.view.trials[outcome.trial_id].request
         self.optimizer.tell(proposal_of(request), outcome.costs)
 
     def _close(self, reason: str, end: EndState) -> None:
         ended = events.Ended(state=end, reason=reason)
-        self._log(ended)
+        self.log(ended)
         self._end = ended
 
     def _look_at_signals(self) -> None:
@@ -187,7 +187,7 @@ class Coordinator:
             self._request_stop(StopRequested(reason))
 
     def _request_stop(self, event: StopRequested) -> None:
-        self._log(events.StopRequested(reason=event.reason))
+        self.log(events.StopRequested(reason=event.reason))
         self._handle(event)
 
     def _tick(self) -> None:
@@ -198,7 +198,12 @@ class Coordinator:
             logger.warning("waiting: %s", attendance.waiting_for)
             self._next_reminder = self.clock() + _REMINDER_SECONDS
 
-    def _log(self, event: events.Event) -> None:
+    def log(self, event: events.Event) -> None:
+        """Append an event to the log, then take it into the view and tell the watchers.
+
+        Raises:
+            LogError: The log cannot be written; nothing has changed.
+        """
         time = self.utc_now()
         sequence = self.store.append(event, time=time)
         logged = events.LoggedEvent(sequence=sequence, time=time, event=event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from results.trial import FailureKind, TrialOutcome, TrialRequest
@@ -27,6 +27,14 @@ class TrialRecord:
     outcome: TrialOutcome | None = None
     told_sequence: int | None = None
     told_time: str | None = None
+
+    @property
+    def next_request(self) -> TrialRequest:
+        """The request to hand out again when the coordinator of this trial is gone.
+
+        The same attempt: it was not a worker that was lost.
+        """
+        return replace(self.request, attempt=max(1, self.attempts))
 
     @property
     def costs(self) -> Mapping[str, float] | None:

@@ -1,0 +1,47 @@
+"""Options that several commands share, and what they set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from results.run_directory import RUNS_DIRECTORY
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonLogs = Annotated[
+    bool, typer.Option("--json-logs", help="Log as JSON lines on standard error.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+RunsDirectory = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", help="Folder that holds the runs.")
+]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's name, or the path of its directory.")
+]
+DEFAULT_RUNS = RUNS_DIRECTORY
+
+
+def prepare_logging(*, json_logs: bool, verbose: bool) -> Console:
+    """Configure logging and return the console of standard error."""
+    from rich.console import Console
+
+    from frnas_search.telemetry import configure_logging
+
+    console = Console(stderr=True)
+    configure_logging(console=console, json_logs=json_logs, verbose=verbose)
+    return console
+
+
+def print_table(*tables: object) -> None:
+    """Print tables to standard output, as wide as they need to be where it is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    for table in tables:
+        console.print(table)

@@ -1,0 +1,250 @@
+"""The commands `frnas search` and `frnas retrain`: what spends time on workers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frnas_search.cli_options import (
+    DEFAULT_RUNS,
+    JsonLogs,
+    RunArgument,
+    RunsDirectory,
+    Verbose,
+    prepare_logging,
+    print_table,
+)
+from frnas_search.errors import RunFileError, SearchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from frnas_search.coordinator import StopSignal, Watcher
+    from frnas_search.wiring import Search
+
+logger = logging.getLogger(__name__)
+
+_STOPPED = 130
+_EXIT_CODES = {"finished": 0, "stopped": _STOPPED, "failed": 1}
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Use the workers of this scheduler (host:port or a scheduler file) instead of "
+        "starting some here.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=C", help="Override one value of the run file; may be repeated."
+    ),
+]
+
+
+def search_command(
+    run_file: Annotated[
+        Path | None, typer.Argument(metavar="[RUN.yaml]", help="The run file.")
+    ] = None,
+    *,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with this run (name or directory) instead."),
+    ] = None,
+    scheduler: Scheduler = None,
+    set_: Set = None,
+    runs: RunsDirectory = DEFAULT_RUNS,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check the run file, its data and its space.")
+    ] = False,
+    json_logs: JsonLogs = False,
+    verbose: Verbose = False,
+) -> None:
+    """Start a search, or go on with one that ended, was stopped or was killed.
+
+    Ctrl-C stops when the running trials are done; a second one stops at once. Either way
+    `frnas search --resume RUN` goes on and loses nothing. With --resume, --set may raise limits:
+    --set stop.trials=400.
+
+    Example: frnas search configs/demo.yaml --set stop.trials=50
+    """
+    if (run_file is None) == (resume is None):
+        raise SearchError("give either a run file or --resume RUN; configs/ has run files")
+    console = prepare_logging(json_logs=json_logs, verbose=verbose)
+    overrides = _overrides(set_, scheduler)
+    if check:
+        _check(run_file, overrides)
+        return
+    stop = _stop_signal()
+    with _watchers(console, _run_name(run_file, resume), json_logs=json_logs) as watchers:
+        opened = _opened(run_file, resume, runs, overrides, watchers, stop)
+        with opened as search, _logged_to_file(search):
+            ended = search.coordinator.run(search.first)
+    _report(search, json_logs=json_logs)
+    raise typer.Exit(_EXIT_CODES[ended.state])
+
+
+def retrain_command(
+    run: RunArgument,
+    *,
+    select: Annotated[
+        str,
+        typer.Option(
+            metavar="front|knee|ID[,ID…]",
+            help="What to retrain: the whole front, its best compromise, or configurations.",
+        ),
+    ] = "knee",
+    seeds: Annotated[int, typer.Option(min=1, help="Models for each configuration.")] = 3,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="By default the search's maximal epochs.")
+    ] = None,
+    scheduler: Scheduler = None,
+    set_: Set = None,
+    runs: RunsDirectory = DEFAULT_RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_logs: JsonLogs = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train chosen configurations anew on several seeds and measure them on the test split.
+
+    Each model goes to models/<configuration>-s<seed>/ of the run as safetensors with a
+    model.json. A command that was interrupted goes on when it is given again.
+
+    Example: frnas retrain demo --select knee --seeds 3 --epochs 27
+    """
+    console = prepare_logging(json_logs=json_logs, verbose=verbose)
+    del console
+    from frnas_search.retrain import retrain_requests
+    from frnas_search.wiring import retraining
+    from results.atomic import write_json_atomically
+    from results.retraining import retrained_document
+    from results.run_directory import resolve_run
+    from results.selection import select as select_configurations
+
+    found = resolve_run(run, runs_directory=runs)
+    overrides = _overrides(set_, scheduler)
+    with retraining(found, overrides=overrides, stop=_stop_signal()) as job:
+        chosen = select_configurations(job.view, select)
+        n_epochs = epochs or job.view.rungs[-1]
+        requests = retrain_requests(job.view, chosen, n_seeds=seeds, epochs=n_epochs)
+        logger.info(
+            "%d models to train: %s, %d seeds, %d epochs",
+            len(requests),
+            ", ".join(chosen),
+            seeds,
+            n_epochs,
+        )
+        is_done = job.run(requests)
+        document = retrained_document(job.view, run=found.name)
+    found.models.mkdir(exist_ok=True)
+    write_json_atomically(found.models / "retrained.json", document)
+    _print_retrained(document, as_json=as_json)
+    failed = any(seed["failure"] for entry in document["models"] for seed in entry["seeds"])
+    raise typer.Exit(_STOPPED if not is_done else int(failed))
+
+
+def _overrides(texts: list[str] | None, scheduler: str | None) -> tuple[str, ...]:
+    address = () if scheduler is None else (f"workers.scheduler={scheduler}",)
+    return (*(texts or ()), *address)
+
+
+def _check(run_file: Path | None, overrides: tuple[str, ...]) -> None:
+    from frnas_search.config import load_run_config
+    from frnas_search.preparation import prepare
+
+    if run_file is None:
+        raise RunFileError("--check needs a run file")
+    prepared = prepare(load_run_config(run_file, overrides))
+    typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
+
+
+def _opened(
+    run_file: Path | None,
+    resume: str | None,
+    runs: Path,
+    overrides: tuple[str, ...],
+    watchers: tuple[Watcher, ...],
+    stop: StopSignal,
+) -> contextlib.AbstractContextManager[Search]:
+    from frnas_search.config import load_run_config
+    from frnas_search.wiring import new_search, resumed_search
+    from results.run_directory import resolve_run
+
+    if resume is not None:
+        found = resolve_run(resume, runs_directory=runs)
+        return resumed_search(found, overrides=overrides, watchers=watchers, stop=stop)
+    assert run_file is not None
+    config = load_run_config(run_file, overrides)
+    return new_search(config, runs, watchers=watchers, stop=stop)
+
+
+def _run_name(run_file: Path | None, resume: str | None) -> str:
+    return Path(resume).name if resume is not None else str(run_file)
+
+
+@contextlib.contextmanager
+def _watchers(console: Console, name: str, *, json_logs: bool) -> Iterator[tuple[Watcher, ...]]:
+    """The log, and on a terminal the live display."""
+    from frnas_search.progress import LiveWatcher, LogWatcher
+
+    lines = LogWatcher(name)
+    if json_logs or not console.is_terminal:
+        yield (lines,)
+        return
+    with LiveWatcher(name, console) as live:
+        yield (lines, live)
+
+
+@contextlib.contextmanager
+def _logged_to_file(search: Search) -> Iterator[None]:
+    """Keep the log in the run's directory as well."""
+    from frnas_search.telemetry import log_file
+
+    handler = log_file(search.run.logs / "coordinator.jsonl")
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def _stop_signal() -> StopSignal:
+    """Set by SIGINT and SIGTERM from now on."""
+    from frnas_search.coordinator import StopSignal
+
+    stop = StopSignal()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.request())
+    return stop
+
+
+def _report(search: Search, *, json_logs: bool) -> None:
+    """Write the report and print the front."""
+    from frnas_search.publishing import write_report
+    from frnas_search.tables import pareto_table
+    from results.documents import pareto_document
+
+    view = search.coordinator.view
+    write_report(search.run, view)
+    if not json_logs:
+        print_table(pareto_table(pareto_document(view, run=search.run.name, state=view.state)))
+    logger.info("front: %s, plot: %s", search.run.pareto, search.run.report / "front.png")
+
+
+def _print_retrained(document: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    from frnas_search.tables import retrained_table
+
+    print_table(retrained_table(document))

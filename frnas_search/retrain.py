@@ -1,0 +1,147 @@
+"""Retraining of chosen configurations: one model for each seed, measured on the test split.
+
+Runs on the same workers as a search and by the same rules about lost workers; the results go into
+the run's log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from frnas_search.jobs import model_name
+from frnas_search.state import (
+    Close,
+    Event,
+    Record,
+    Reissued,
+    SearchState,
+    Submit,
+    Suggest,
+)
+from results.events import LoggedEvent, Retrained
+from results.trial import TrialOutcome, TrialRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from frnas_search.coordinator import StopSignal
+    from frnas_search.executor import Executor
+    from results.store import EventStore
+    from results.view import RunView
+    from workers.settings import TrialJob
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 1.0
+_REMINDER_SECONDS = 60.0
+
+
+def retrain_requests(
+    view: RunView, config_ids: Sequence[str], *, n_seeds: int, epochs: int
+) -> list[TrialRequest]:
+    """One request for each configuration and seed that has no model of these epochs yet.
+
+    Seeds are the search's own plus 1, 2, … so that none of them is the one that was selected on.
+    """
+    configurations = {
+        trial.request.config_id: trial.request.configuration for trial in view.trials.values()
+    }
+    done = {
+        (event.config_id, event.seed, event.epochs)
+        for event in view.retrained
+        if event.model is not None
+    }
+    seeds = range(view.opened.seed + 1, view.opened.seed + 1 + n_seeds)
+    return [
+        TrialRequest(
+            trial_id=f"retrain-{model_name(config_id, seed)}-e{epochs}",
+            config_id=config_id,
+            configuration=configurations[config_id],
+            rung=view.top_rung,
+            epochs=epochs,
+            seed=seed,
+        )
+        for config_id in config_ids
+        for seed in seeds
+        if (config_id, seed, epochs) not in done
+    ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Retraining:
+    """The requests of one call of `frnas retrain`, and everything needed to serve them.
+
+    Attributes:
+        view: As of the log's last event.
+        make_job: Request -> job.
+        utc_now: ISO 8601 with a Z.
+        clock: Seconds that only rise.
+    """
+
+    executor: Executor
+    store: EventStore
+    view: RunView
+    make_job: Callable[[TrialRequest], TrialJob]
+    max_attempts: int
+    stop_signal: StopSignal
+    utc_now: Callable[[], str]
+    clock: Callable[[], float]
+    _requests: dict[str, TrialRequest] = field(default_factory=dict)
+    _next_reminder: float = 0.0
+
+    def run(self, requests: Iterable[TrialRequest]) -> bool:
+        """Train all of them; False when an operator stopped it before.
+
+        Raises:
+            LogError: The log cannot be written.
+        """
+        self._requests = {request.trial_id: request for request in requests}
+        state = SearchState(max_attempts=self.max_attempts, max_trials=0)
+        self._handle(state, *(Reissued(request) for request in self._requests.values()))
+        while state.running:
+            self._handle(state, *self.executor.next_events(_TICK_SECONDS))
+            self._remind()
+            if self.stop_signal.n_requests:
+                logger.warning("stopped; the same command goes on from the last checkpoints")
+                return False
+        return True
+
+    def _handle(self, state: SearchState, *first: Event) -> None:
+        waiting = deque(first)
+        while waiting:
+            for action in state.handle(waiting.popleft()):
+                match action:
+                    case Submit(request):
+                        self.executor.submit(self.make_job(request))
+                    case Record(outcome):
+                        self._record(outcome)
+                    case Close() | Suggest():
+                        pass  # nothing is asked for: all requests were there from the beginning
+
+    def _record(self, outcome: TrialOutcome) -> None:
+        request = self._requests[outcome.trial_id]
+        name = model_name(request.config_id, request.seed)
+        event = Retrained(
+            config_id=request.config_id,
+            seed=request.seed,
+            epochs=request.epochs,
+            outcome=outcome,
+            model=f"models/{name}" if outcome.costs is not None else None,
+        )
+        time = self.utc_now()
+        sequence = self.store.append(event, time=time)
+        self.view.apply(LoggedEvent(sequence=sequence, time=time, event=event))
+        if outcome.costs is None:
+            logger.warning("%s failed: %s, %s", name, outcome.failure, outcome.detail)
+        else:
+            costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())
+            logger.info("%s: test %s  in %.1f s", name, costs, outcome.seconds)
+
+    def _remind(self) -> None:
+        attendance = self.executor.attendance()
+        if attendance.waiting_for and self.clock() >= self._next_reminder:
+            logger.warning("waiting: %s", attendance.waiting_for)
+            self._next_reminder = self.clock() + _REMINDER_SECONDS

@@ -1,0 +1,189 @@
+"""Documents as tables for people. Knows what to show, never where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from search_space.decode import operation_name
+from search_space.hyperparameters import ARCHITECTURE, EDGES, FAMILY, HEAD, OPTIMIZER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Document = dict[str, Any]
+
+
+def pareto_table(document: Document) -> Table:
+    """The front of a `frnas.pareto/1` document, with 95 % intervals."""
+    names = [objective["name"] for objective in document["objectives"]]
+    trials = document["trials"]
+    table = _table(
+        title=f"{document['run']}: front of {len(document['front'])}, "
+        f"hypervolume {document['hypervolume']:.4g}, {trials['finished']} trials finished, "
+        f"{trials['failed']} failed ({document['state']})"
+    )
+    _columns(
+        table, ("configuration", *names, "epochs", "parameters", "what"), right=1 + len(names)
+    )
+    for entry in document["front"]:
+        architecture = entry["architecture"]
+        table.add_row(
+            entry["config_id"],
+            *(_cost(entry["costs"][name], entry["interval95"].get(name)) for name in names),
+            str(entry["epochs"]),
+            f"{architecture['parameters'] / 1e6:.2f} M" if architecture else "-",
+            describe_configuration(entry["configuration"]),
+        )
+    return table
+
+
+def groups_table(document: Document) -> Table:
+    """Error and mean rank of each group, for every entry of the front."""
+    table = _table(title="by group")
+    _columns(
+        table, ("configuration", "group", "error", "mean rank", "probes", "identities"), right=2
+    )
+    for entry in document["front"]:
+        for label, group in entry["metrics"].get("groups", {}).items():
+            table.add_row(
+                entry["config_id"],
+                label,
+                f"{group['error']:.4f}",
+                f"{group['mean_rank']:.3f}",
+                str(group["n_probes"]),
+                str(group["n_identities"]),
+            )
+    return table
+
+
+def status_table(document: Document) -> Table:
+    """A `frnas.status/1` document, a line for each thing."""
+    table = Table(
+        title=f"{document['run']}: {document['state']}",
+        box=box.SIMPLE,
+        show_header=False,
+        title_justify="left",
+    )
+    trials = document["trials"]
+    limits = {name: limit for name, limit in document["limits"].items() if limit is not None}
+    rows: list[tuple[str, str]] = [
+        ("reason", document["reason"] or "-"),
+        (
+            "trials",
+            f"{trials['finished']} finished, {trials['running']} running, "
+            f"{trials['failed']} failed",
+        ),
+        *(
+            (
+                f"rung {rung['rung']} ({rung['epochs']} epochs)",
+                f"{rung['finished']} finished, {rung['running']} running, {rung['failed']} failed",
+            )
+            for rung in document["rungs"]
+        ),
+        ("failures", _listed(document["failures"])),
+        *((f"best {name}", _best(best)) for name, best in document["best"].items()),
+        ("front", f"{document['front_size']} points"),
+        ("hypervolume", f"{document['hypervolume']:.6g}"),
+        ("epochs spent", str(document["epochs_spent"])),
+        ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
+        ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
+        ("limits", _listed(limits)),
+        ("last event", f"{document['event']} at {document['updated']}"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def trials_table(document: Document) -> Table:
+    """A `frnas.trials/1` document, a row for each trial."""
+    table = _table(title=f"{document['run']}: {len(document['trials'])} trials")
+    _columns(
+        table, ("trial", "configuration", "epochs", "state", "tries", "seconds", "result"), right=5
+    )
+    for trial in document["trials"]:
+        table.add_row(
+            trial["trial_id"],
+            trial["config_id"],
+            str(trial["epochs"]),
+            trial["failure"] or trial["state"],
+            str(trial["attempts"]),
+            f"{trial['seconds']:.1f}",
+            _result(trial),
+        )
+    return table
+
+
+def retrained_table(document: Document) -> Table:
+    """A `frnas.retrained/1` document: means over seeds with their 95 % intervals."""
+    names = list(
+        dict.fromkeys(name for entry in document["models"] for name in entry["costs"] or {})
+    )
+    table = _table(title=f"{document['run']}: retrained, measured on the test split")
+    _columns(table, ("configuration", "epochs", "seeds", *names, "models"), right=2 + len(names))
+    for entry in document["models"]:
+        costs = entry["costs"] or {}
+        done = [seed for seed in entry["seeds"] if seed["costs"] is not None]
+        table.add_row(
+            entry["config_id"],
+            str(entry["epochs"]),
+            f"{len(done)} of {len(entry['seeds'])}",
+            *(_cost(costs[n]["mean"], costs[n]["interval95"]) if costs else "-" for n in names),
+            ", ".join(seed["model"] for seed in entry["seeds"] if seed["model"]) or "-",
+        )
+    return table
+
+
+def describe_configuration(configuration: Mapping[str, Any]) -> str:
+    """A configuration in one short line."""
+    if ARCHITECTURE not in configuration and FAMILY not in configuration:
+        architecture = "dual_path"
+    else:
+        architecture = str(configuration.get(ARCHITECTURE, "timm"))
+    if architecture == "dual_path":
+        edges = [str(configuration[name]) for name in EDGES]
+        operations = "-".join(operation_name(int(edge)) for edge in edges)
+        architecture = f"{''.join(edges)} ({operations})"
+    else:
+        architecture = str(configuration[f"timm.variant.{configuration[FAMILY]}"])
+    rate = next((v for name, v in configuration.items() if name.startswith("lr_")), None)
+    rate_words = f" {rate:.3g}" if isinstance(rate, float) else ""
+    return f"{architecture} {configuration[HEAD]} {configuration[OPTIMIZER]}{rate_words}"
+
+
+def _table(*, title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+
+
+def _columns(table: Table, names: Sequence[str], *, right: int) -> None:
+    """Add columns; all but the first and those from `right` on are aligned to the right."""
+    for index, name in enumerate(names):
+        is_number = 0 < index <= right
+        table.add_column(
+            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+        )
+
+
+def _cost(cost: float, interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return f"{cost:.4f}"
+    return f"{cost:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _best(best: Document | None) -> str:
+    if best is None:
+        return "none yet"
+    return f"{best['cost']:.6g} ({best['config_id']}, {best['trial_id']})"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "none"
+
+
+def _result(trial: Document) -> str:
+    if trial["costs"] is not None:
+        return "  ".join(f"{name} {cost:.4g}" for name, cost in trial["costs"].items())
+    return str(trial["detail"]).split("\n")[0]

@@ -1,0 +1,362 @@
+"""Builds the concrete classes of a search and connects them. The only place that does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frnas_search.cluster import (
+    connect,
+    local_cluster,
+    present_gpus,
+    resolve_scheduler,
+    worker_slots,
+)
+from frnas_search.config import (
+    RunConfig,
+    load_run_config,
+    override,
+    parse_run_config,
+    read_yaml,
+    to_yaml,
+)
+from frnas_search.coordinator import Coordinator, StopSignal, Watcher
+from frnas_search.dask_executor import DaskExecutor
+from frnas_search.errors import RunChangedError
+from frnas_search.jobs import JobTemplate
+from frnas_search.limits import Limits
+from frnas_search.preparation import Prepared, prepare
+from frnas_search.provenance import git_commit, library_versions, manifest, utc_now
+from frnas_search.publishing import FilePublisher
+from frnas_search.replay import replay
+from frnas_search.request_factory import RequestFactory
+from frnas_search.retrain import Retraining
+from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.state import Event, Reissued, SearchState
+from results.atomic import write_json_atomically, write_text_atomically
+from results.errors import RunExistsError
+from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened
+from results.lock import run_lock
+from results.run_directory import RunDirectory
+from results.sqlite_store import SqliteStore, read_only
+from results.view import RunView, fold
+from search_space.space import build_space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from frnas_search.executor import Executor
+    from results.store import EventStore
+
+logger = logging.getLogger(__name__)
+
+# What may differ when a run is resumed: how long it goes on, and where.
+CHANGEABLE_SECTIONS = ("stop", "workers")
+_LEFT_BY_A_START = frozenset({"run.yaml", "manifest.json", "lock", "logs", "events.sqlite"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search that is ready to run, and what to begin with."""
+
+    run: RunDirectory
+    coordinator: Coordinator
+    first: tuple[Event, ...]
+
+
+@contextlib.contextmanager
+def new_search(
+    config: RunConfig, runs_directory: Path, *, watchers: Sequence[Watcher], stop: StopSignal
+) -> Iterator[Search]:
+    """A new run of `config` under `runs_directory`; nothing is written before all is checked.
+
+    Raises:
+        RunFileError, DataError: Data or space have faults.
+        RunExistsError: The directory holds another run.
+        SchedulerUnreachableError: No scheduler answers.
+    """
+    run = RunDirectory(runs_directory / config.name)
+    _refuse_other_run(run)
+    prepared = prepare(config)
+    with executor_for(config) as executor, _writable(run):
+        write_text_atomically(run.run_yaml, to_yaml(config))
+        record = manifest(
+            run=run.name,
+            seed=config.seed,
+            data=prepared.data_record | {"pack": prepared.data.pack},
+            space=prepared.space_record,
+        )
+        write_json_atomically(run.manifest, record)
+        run.events.unlink(missing_ok=True)  # without an event, as was checked
+        with SqliteStore.create(run.events) as store:
+            opened = _opening(run, config, prepared)
+            store.append(opened, time=opened.at)
+            log = store.read()
+            publisher = FilePublisher(run)
+            publisher.publish(fold(log))
+            coordinator = _coordinator(
+                run, config, prepared, executor, store, (publisher, *watchers), stop
+            )
+            for watcher in watchers:
+                watcher.changed(coordinator.view, log[0])
+            yield Search(run=run, coordinator=coordinator, first=())
+
+
+@contextlib.contextmanager
+def resumed_search(
+    run: RunDirectory,
+    *,
+    overrides: tuple[str, ...],
+    watchers: Sequence[Watcher],
+    stop: StopSignal,
+) -> Iterator[Search]:
+    """An earlier run, to be continued from its log.
+
+    Raises:
+        RunChangedError: Data, space or objectives are not those of the run.
+        RunFileError: An override is wrong, or changes what a resumed run may not change.
+        RunLockedError: Another coordinator is at work on it.
+        ReplayError: The optimizer does not propose what the log holds.
+    """
+    config = resumed_config(run, overrides)
+    prepared = prepare(config)
+    with run_lock(run.path), SqliteStore.open(run.events) as store:
+        log = store.read()
+        _refuse_changes(run, fold(log), prepared)
+        with executor_for(config) as executor:
+            coordinator = _coordinator(
+                run, config, prepared, executor, store, (FilePublisher(run), *watchers), stop
+            )
+            first = _take_over(coordinator, log, config)
+            yield Search(run=run, coordinator=coordinator, first=first)
+
+
+def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
+    """The run's own configuration with limits or workers changed.
+
+    Raises:
+        RunFileError: An override is wrong, or touches another section.
+        RunChangedError: It changes what the run was started with.
+    """
+    config = load_run_config(run.run_yaml)
+    raw = override(read_yaml(run.run_yaml), overrides)
+    changed = parse_run_config(raw, where="--set")
+    fixed = [
+        name
+        for name in RunConfig.model_fields
+        if name not in CHANGEABLE_SECTIONS and getattr(config, name) != getattr(changed, name)
+    ]
+    if fixed:
+        raise RunChangedError(
+            f"{', '.join(fixed)} cannot change while a run goes on; on resuming give "
+            f"{' and '.join(f'{name}.…' for name in CHANGEABLE_SECTIONS)} only, or start a new run"
+        )
+    return changed
+
+
+@contextlib.contextmanager
+def executor_for(config: RunConfig) -> Iterator[Executor]:
+    """Workers at a scheduler's, or started here for as long as the block runs.
+
+    Raises:
+        SchedulerUnreachableError: No scheduler answers at the address.
+    """
+    if config.workers.scheduler is not None:
+        address = resolve_scheduler(config.workers.scheduler)
+        with contextlib.closing(DaskExecutor(connect(address), address)) as executor:
+            yield executor
+        return
+    gpus = [] if config.training.device == "cpu" else present_gpus()
+    slots = worker_slots(gpus=gpus[: config.workers.local], n_cpu_workers=config.workers.local)
+    if len(slots) < config.workers.local:
+        logger.warning(
+            "workers.local is %d and there are %d GPUs; one worker for each GPU is started",
+            config.workers.local,
+            len(slots),
+        )
+    with (
+        local_cluster(slots) as (client, address),
+        contextlib.closing(DaskExecutor(client, address)) as executor,
+    ):
+        yield executor
+
+
+@contextlib.contextmanager
+def retraining(
+    run: RunDirectory, *, overrides: tuple[str, ...], stop: StopSignal
+) -> Iterator[Retraining]:
+    """A retraining of configurations of the run; starts workers like the search did.
+
+    Raises:
+        As `resumed_search`.
+    """
+    config = resumed_config(run, overrides)
+    prepared = prepare(config)
+    with run_lock(run.path), SqliteStore.open(run.events) as store:
+        view = fold(store.read())
+        _refuse_changes(run, view, prepared)
+        with executor_for(config) as executor:
+            yield Retraining(
+                executor=executor,
+                store=store,
+                view=view,
+                make_job=job_template(run, config, prepared).retrain_job,
+                max_attempts=config.workers.max_attempts,
+                stop_signal=stop,
+                utc_now=utc_now,
+                clock=time.monotonic,
+            )
+
+
+def job_template(run: RunDirectory, config: RunConfig, prepared: Prepared) -> JobTemplate:
+    """What all jobs of the run share."""
+    return JobTemplate(
+        run=run,
+        data=prepared.data,
+        space=config.space.settings(),
+        training=config.training.settings(),
+        evaluation=config.evaluation.settings(),
+        objectives=config.objectives,
+        max_epochs=config.fidelity.max_epochs,
+        provenance={
+            "run": run.name,
+            "space_fingerprint": prepared.space_record["fingerprint"],
+            "commit": git_commit(),
+            "versions": library_versions(),
+        },
+    )
+
+
+def _coordinator(  # noqa: PLR0913 - the one place where everything meets
+    run: RunDirectory,
+    config: RunConfig,
+    prepared: Prepared,
+    executor: Executor,
+    store: EventStore,
+    watchers: tuple[Watcher, ...],
+    stop: StopSignal,
+) -> Coordinator:
+    view = fold(store.read())
+    requests = RequestFactory(rungs=view.rungs, seed=config.seed)
+    requests.remember(trial.request for trial in view.trials.values())
+    limits = Limits(**config.stop.model_dump())
+    return Coordinator(
+        state=SearchState(
+            max_attempts=config.workers.max_attempts,
+            max_trials=limits.trials,
+            n_asked=len(view.trials),
+        ),
+        optimizer=SmacOptimizer(
+            build_space(config.space.settings(), config.seed),
+            prepared.objectives,
+            config.fidelity.fidelity(),
+            seed=config.seed,
+            n_initial_configurations=config.search.initial_configurations,
+        ),
+        executor=executor,
+        store=store,
+        view=view,
+        requests=requests,
+        make_job=job_template(run, config, prepared).search_job,
+        limits=limits,
+        watchers=watchers,
+        stop_signal=stop,
+        utc_now=utc_now,
+        clock=time.monotonic,
+    )
+
+
+def _opening(run: RunDirectory, config: RunConfig, prepared: Prepared) -> RunOpened:
+    return RunOpened(
+        run=run.name,
+        objectives=prepared.objectives,
+        rungs=config.fidelity.fidelity().rungs,
+        data=prepared.data_record,
+        space=prepared.space_record,
+        seed=config.seed,
+        versions=library_versions(),
+        at=utc_now(),
+        stop=config.stop.model_dump(),
+    )
+
+
+def _take_over(
+    coordinator: Coordinator, log: Sequence[LoggedEvent], config: RunConfig
+) -> tuple[Event, ...]:
+    """Replay the log, say so in it, and return the trials to hand out again."""
+    logger.info("replaying %d events", len(log))
+    replay(coordinator.optimizer, log)
+    in_flight = [trial for trial in coordinator.view.trials.values() if trial.outcome is None]
+    resumed = Resumed(
+        reissued=tuple(trial.request.trial_id for trial in in_flight), versions=library_versions()
+    )
+    coordinator.log(resumed)
+    limits = config.stop.model_dump()
+    if limits != dict(coordinator.view.limits):
+        coordinator.log(LimitsChanged(stop=limits))
+    return tuple(Reissued(trial.next_request) for trial in in_flight)
+
+
+def _refuse_changes(run: RunDirectory, view: RunView, prepared: Prepared) -> None:
+    """Compare what the run was started with to what is there now."""
+    opened = view.opened
+    comparisons: Iterable[tuple[str, Any, Any]] = (
+        ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
+        ("data digest", opened.data["digest"], prepared.data_record["digest"]),
+        ("objectives", opened.objectives, prepared.objectives),
+    )
+    changed = [
+        f"its {name} was {before} and is {now}"
+        for name, before, now in comparisons
+        if before != now
+    ]
+    if changed:
+        raise RunChangedError(
+            f"{run.path}: cannot be resumed, {'; '.join(changed)}; bring back what it was "
+            "started with, or start a new run"
+        )
+
+
+def _refuse_other_run(run: RunDirectory) -> None:
+    """Refuse a directory with anything in it but what a start that failed leaves behind."""
+    path = run.path
+    if path.is_dir() and not _has_events(run):
+        if {each.name.split("-")[0] for each in path.iterdir()} <= _LEFT_BY_A_START:
+            return
+        raise RunExistsError(f"{path}: holds other files; give the run another `name`")
+    if path.exists():
+        raise RunExistsError(
+            f"{path}: holds another run; resume it with `frnas search --resume {path}`, or give "
+            "this one another `name`"
+        )
+
+
+def _has_events(run: RunDirectory) -> bool:
+    if not run.exists() or run.events.stat().st_size == 0:
+        return False
+    with read_only(run.events) as log:
+        return bool(log.read(up_to=1))
+
+
+@contextlib.contextmanager
+def _writable(run: RunDirectory) -> Iterator[None]:
+    """Make and lock the run's directory; takes it away again when the run never began."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with run_lock(run.path):
+            yield
+    finally:
+        if not _has_events(run):
+            _remove_leftovers(run)
+
+
+def _remove_leftovers(run: RunDirectory) -> None:
+    for path in run.path.iterdir():
+        if path.is_file() and path.name.split("-")[0] in _LEFT_BY_A_START:
+            path.unlink()
+    with contextlib.suppress(OSError):  # something else lies there by now
+        run.path.rmdir()
