@@ -38,6 +38,8 @@ _CONFIGURATION = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.comm.timeouts.connect": "10s",
+    # Dask configures its loggers while it is imported, from what the environment says by then.
+    "distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "error"},
 }
 
 
@@ -62,12 +64,7 @@ class WorkerSlot:
     def environment(self) -> dict[str, str]:
         """What the worker's processes find in their environment."""
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self.n_threads))
-        return {
-            **threads,
-            "CUDA_VISIBLE_DEVICES": "" if self.gpu is None else self.gpu,
-            # Read when Dask is imported, which configures its loggers there and then.
-            "DASK_LOGGING__DISTRIBUTED": "error",
-        }
+        return threads | {"CUDA_VISIBLE_DEVICES": "" if self.gpu is None else self.gpu}
 
 
 def present_gpus() -> list[str]:
@@ -291,7 +288,5 @@ def _nanny_options(slot: WorkerSlot) -> dict[str, Any]:
         "nthreads": 1,
         "memory_limit": None,
         "resources": slot.resources,
-        # Before the spawn, since numerical libraries read these when they load.
         "env": slot.environment,
-        "config": {"distributed.nanny.pre-spawn-environ": slot.environment},
     }
