@@ -195,11 +195,15 @@ def test_a_few_broken_pictures_are_left_out_and_listed(folder, out):
 
 def test_people_who_lost_pictures_are_told(folder, out):
     damage(folder, *(f"p01/{j}.png" for j in range(3)), "p02/0.png", "p02/1.png", "p03/0.png")
-    report, made = pack(folder, out, max_broken_fraction=0.1)
+    report, made = pack(folder, out, max_broken_fraction=0.1, seed=1)
     assert "1 identities lost every picture and are not in the pack: p01" in report.warnings
     assert "1 identities have fewer than 2 images that can be read: p02" in report.warnings
     assert "p01" not in made.identities
     assert "p02" in made.identities
+    in_train = [genders(made)[name] for name, split in split_of(made).items() if split == "train"]
+    n_f, n_m = in_train.count("f"), in_train.count("m")
+    assert f"in train (f {n_f}, m {n_m})" in " ".join(report.warnings)
+    assert n_f + n_m == 11
 
 
 def test_too_many_broken_pictures_are_refused_and_leave_nothing(folder, out):
