@@ -23,7 +23,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FILE where
 
 
 @data_app.command("pack")
-def pack_command(  # noqa: PLR0913 - a command's options are its arguments
+def pack_command(
     source: Annotated[
         Path,
         typer.Argument(
@@ -117,7 +117,7 @@ def info_command(
 
 
 @data_app.command("synthetic")
-def synthetic_command(  # noqa: PLR0913 - a command's options are its arguments
+def synthetic_command(
     *,
     out: Out,
     seed: Annotated[int, typer.Option(help="Other people, other pictures.")] = 0,
