@@ -15,7 +15,6 @@ import threading
 from typing import TextIO
 
 from results.trial import outcome_to_json
-from workers.run import run_trial
 from workers.settings import job_from_json
 
 
@@ -24,6 +23,8 @@ def main() -> None:
     answers = _own_standard_output()
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    from workers.run import run_trial  # only now: what libraries print is no answer
+
     while True:
         job = job_from_json(json.loads(jobs.get()))
         answers.write(json.dumps(outcome_to_json(run_trial(job))) + "\n")

@@ -7,6 +7,7 @@ faults, one sentence each.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -51,4 +52,6 @@ def _answer(question: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answer(json.load(sys.stdin))))
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no answer
+        answer = _answer(json.load(sys.stdin))
+    sys.stdout.write(json.dumps(answer))

@@ -6,6 +6,7 @@ not the worker, and the worker keeps answering the scheduler. No torch is import
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _KEPT_LOG_LINES = 20
+_LOG_END_SECONDS = 1.0
 _CHILD = (sys.executable, "-m", "workers.child")
+# Signals that somebody sends; those of a fault, such as SIGSEGV, are the configuration's.
+_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class TrialProcess:
@@ -39,6 +43,7 @@ class TrialProcess:
         self._child: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._log: deque[str] = deque(maxlen=_KEPT_LOG_LINES)
+        self._log_thread: threading.Thread | None = None
 
     def run(
         self,
@@ -54,45 +59,53 @@ class TrialProcess:
             is_wanted: Asked several times a second; when it says no, the child is ended.
             clock: Seconds that only rise.
         """
-        self._hand_over(job)
+        try:
+            return self._run(job, is_wanted, clock)
+        except BaseException:
+            self.close()  # its answer must not be taken for the next job's
+            raise
+
+    def _run(
+        self, job: TrialJob, is_wanted: Callable[[], bool], clock: Callable[[], float]
+    ) -> TrialOutcome:
         started = clock()
+        self._hand_over(job)
         timeout = job.training.timeout_seconds
         while True:
             try:
                 answer = self._answers.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                if timeout is not None and clock() - started > timeout:
-                    self.close()
-                    words = f"ran longer than {timeout:g} s (training.timeout_seconds)"
-                    return _failed(job, FailureKind.TIMED_OUT, words, clock() - started)
-                if not is_wanted():
-                    self.close()
-                    words = "nobody waits for this trial any more"
-                    return _failed(job, FailureKind.WORKER_LOST, words, clock() - started)
-                continue
+                answer = ""
             if answer is None:
                 return self._died(job, clock() - started)
-            return outcome_from_json(json.loads(answer))
+            if (outcome := _outcome(answer, job)) is not None:
+                return outcome
+            if timeout is not None and clock() - started > timeout:
+                self.close()
+                words = f"ran longer than {timeout:g} s (training.timeout_seconds)"
+                return _failed(job, FailureKind.TIMED_OUT, words, clock() - started)
+            if not is_wanted():
+                self.close()
+                words = "nobody waits for this trial any more"
+                return _failed(job, FailureKind.WORKER_LOST, words, clock() - started)
 
     def close(self) -> None:
         """End the child, if there is one, and wait until it is gone."""
         if self._child is not None:
             self._child.kill()
-            self._child.wait()
-            self._child = None
+            self._forget_child()
 
     def _hand_over(self, job: TrialJob) -> None:
         child = self._running_child()
         assert child.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has died; the reader's None says so
             child.stdin.write(json.dumps(job_to_json(job)) + "\n")
             child.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died between two trials; the reader's None says so
 
     def _running_child(self) -> subprocess.Popen[str]:
         if self._child is not None and self._child.poll() is None:
             return self._child
+        self.close()
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             self._command,
             stdin=subprocess.PIPE,
@@ -100,6 +113,9 @@ class TrialProcess:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",
+            # Ctrl-C in the terminal goes to its whole process group; a stop lets trials end.
+            start_new_session=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         assert child.stdout is not None
@@ -109,22 +125,47 @@ class TrialProcess:
         threading.Thread(
             target=_relay_answers, args=(child.stdout, self._answers), daemon=True
         ).start()
-        threading.Thread(target=_relay_log, args=(child.stderr, self._log), daemon=True).start()
+        self._log_thread = threading.Thread(
+            target=_relay_log, args=(child.stderr, self._log), daemon=True
+        )
+        self._log_thread.start()
         return child
 
     def _died(self, job: TrialJob, seconds: float) -> TrialOutcome:
-        assert self._child is not None
-        code = self._child.wait()
-        self._child = None
-        if code == -signal.SIGKILL:
+        code = self._forget_child()
+        if -code in _KILLS:
             # Somebody's kill, or the kernel's when memory is short: says nothing certain about
             # the configuration, so it is tried again, a bounded number of times.
-            words = "the training process was killed (kill -9, or the machine ran out of memory)"
+            name = signal.Signals(-code).name
+            words = f"the training process was killed ({name}, or the machine ran out of memory)"
             return _failed(job, FailureKind.WORKER_LOST, words, seconds)
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last_lines = "\n".join(self._log)
         words = f"the training process ended with {ended}\n{last_lines}"
         return _failed(job, FailureKind.CRASHED, words, seconds)
+
+    def _forget_child(self) -> int:
+        """Wait for the child's end and for its last words; its exit code, negative a signal."""
+        child, self._child = self._child, None
+        assert child is not None
+        assert child.stdin is not None
+        code = child.wait()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        if self._log_thread is not None:
+            self._log_thread.join(_LOG_END_SECONDS)
+        return code
+
+
+def _outcome(answer: str, job: TrialJob) -> TrialOutcome | None:
+    """The outcome in a line from the child; None if it is something that a library printed."""
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or value.get("trial_id") != job.request.trial_id:
+        return None
+    return outcome_from_json(value)
 
 
 def _failed(job: TrialJob, kind: FailureKind, detail: str, seconds: float) -> TrialOutcome:
@@ -139,12 +180,17 @@ def _failed(job: TrialJob, kind: FailureKind, detail: str, seconds: float) -> Tr
 
 
 def _relay_answers(source: IO[str], answers: queue.Queue[str | None]) -> None:
-    for line in source:
-        answers.put(line)
+    with source:
+        for line in source:
+            answers.put(line)
     answers.put(None)
 
 
 def _relay_log(source: IO[str], log: deque[str]) -> None:
-    for line in source:
-        log.append(line.rstrip("\n"))
-        sys.stderr.write(line)
+    with source:
+        for line in source:
+            log.append(line.rstrip("\n"))
+            # Whatever has become of our own standard error, the child's must be read: it would
+            # wait for ever on a full pipe.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(line)
