@@ -62,6 +62,7 @@ class DaskExecutor:
         self._running: dict[str, _Assignment] = {}
         self._slots: dict[str, str] = {}
         self._lost_on: dict[str, str] = {}
+        self._suspects: set[str] = set()
         self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
         self._next_roll_call = 0.0
         self._reported_slots: int | None = None
@@ -107,7 +108,7 @@ class DaskExecutor:
 
     def _hand_out(self) -> None:
         busy = {assignment.address for assignment in self._running.values()}
-        free = [address for address in self._slots if address not in busy]
+        free = [address for address in self._slots if address not in busy | self._suspects]
         while self._waiting and free:
             job = self._waiting.popleft()
             # A worker that has just cost this trial an attempt is the last choice.
@@ -148,6 +149,8 @@ class DaskExecutor:
             return []  # its worker was reported lost before
         if outcome.failure is FailureKind.WORKER_LOST:
             self._lost_on[outcome.trial_id] = assignment.address
+            # Nothing more goes there before the next roll call has found it present.
+            self._suspects.add(assignment.address)
         assignment.future.release()
         return [Finished(replace(outcome, worker=assignment.address))]
 
@@ -162,6 +165,7 @@ class DaskExecutor:
         for address in slots.keys() - self._slots.keys():
             logger.info("worker %s is there (%s)", address, slots[address])
         self._slots = slots
+        self._suspects.clear()
         events = self._losses(gone)
         if self._reported_slots != len(slots):
             self._reported_slots = len(slots)
