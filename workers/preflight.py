@@ -31,7 +31,7 @@ def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: i
     answer = subprocess.run(
         (sys.executable, "-m", "workers.preflight"),
         input=json.dumps(question),
-        capture_output=True,
+        stdout=subprocess.PIPE,  # what it has to say of its failure goes to standard error
         text=True,
         check=True,
     )
