@@ -7,6 +7,7 @@ resource take trials, whatever else is attached to the scheduler.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 SLOT_RESOURCES = ("GPU", "CPU_SLOT")
 _ROLL_CALL_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
+_GOODBYE_SECONDS = 1.0
 _RESULT_SECONDS = 60.0
 
 
@@ -104,7 +106,8 @@ class DaskExecutor:
             assignment.future.release()
         self._running.clear()
         self._waiting.clear()
-        self._client.close(timeout=_CONNECT_SECONDS)
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.close(timeout=_GOODBYE_SECONDS)
 
     def _hand_out(self) -> None:
         busy = {assignment.address for assignment in self._running.values()}
@@ -199,7 +202,8 @@ class DaskExecutor:
         return {address: slot for address, info in workers.items() if (slot := _slot(info))}
 
     def _connect_again(self) -> None:
-        self._client.close(timeout=0)
+        with contextlib.suppress(OSError, TimeoutError):  # there is nobody to say goodbye to
+            self._client.close(timeout=_GOODBYE_SECONDS)
         self._client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
         logger.info("connected to %s again", self._address)
 

@@ -72,9 +72,9 @@ def configure_logging(
 
 
 def quiet_libraries() -> None:
-    """Let libraries speak up about errors only; what matters of theirs is reported by us."""
+    """Silence libraries: what matters of theirs, such as a lost worker, is reported by us."""
     for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def log_file(path: Path) -> logging.Handler:

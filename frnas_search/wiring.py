@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from frnas_search.cluster import (
     connect,
@@ -18,15 +18,10 @@ from frnas_search.cluster import (
 )
 from frnas_search.config import (
     RunConfig,
-    load_run_config,
-    override,
-    parse_run_config,
-    read_yaml,
     to_yaml,
 )
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
-from frnas_search.errors import RunChangedError
 from frnas_search.jobs import JobTemplate
 from frnas_search.limits import Limits
 from frnas_search.preparation import Prepared, prepare
@@ -35,28 +30,30 @@ from frnas_search.publishing import FilePublisher
 from frnas_search.replay import replay
 from frnas_search.request_factory import RequestFactory
 from frnas_search.retrain import Retraining
+from frnas_search.run_entry import (
+    begun_directory,
+    refuse_changes,
+    refuse_other_run,
+    resumed_config,
+)
 from frnas_search.smac_optimizer import SmacOptimizer
 from frnas_search.state import Event, Reissued, SearchState
 from results.atomic import write_json_atomically, write_text_atomically
-from results.errors import RunExistsError
 from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened
 from results.lock import run_lock
 from results.run_directory import RunDirectory
-from results.sqlite_store import SqliteStore, read_only
-from results.view import RunView, fold
+from results.sqlite_store import SqliteStore
+from results.view import fold
 from search_space.space import build_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from frnas_search.executor import Executor
+    from frnas_search.optimizer import Optimizer
     from results.store import EventStore
 
 logger = logging.getLogger(__name__)
-
-# What may differ when a run is resumed: how long it goes on, and where.
-CHANGEABLE_SECTIONS = ("stop", "workers")
-_LEFT_BY_A_START = frozenset({"run.yaml", "manifest.json", "lock", "logs", "events.sqlite"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +63,15 @@ class Search:
     run: RunDirectory
     coordinator: Coordinator
     first: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What is searched, on what, and where it is kept."""
+
+    run: RunDirectory
+    config: RunConfig
+    prepared: Prepared
 
 
 @contextlib.contextmanager
@@ -80,9 +86,10 @@ def new_search(
         SchedulerUnreachableError: No scheduler answers.
     """
     run = RunDirectory(runs_directory / config.name)
-    _refuse_other_run(run)
+    refuse_other_run(run)
     prepared = prepare(config)
-    with executor_for(config) as executor, _writable(run):
+    plan = _Plan(run=run, config=config, prepared=prepared)
+    with executor_for(config) as executor, begun_directory(run):
         write_text_atomically(run.run_yaml, to_yaml(config))
         record = manifest(
             run=run.name,
@@ -92,14 +99,19 @@ def new_search(
         )
         write_json_atomically(run.manifest, record)
         run.events.unlink(missing_ok=True)  # without an event, as was checked
-        with SqliteStore.create(run.events) as store:
-            opened = _opening(run, config, prepared)
+        with SqliteStore.create(run.events) as store, _optimizer(plan) as optimizer:
+            opened = _opening(plan)
             store.append(opened, time=opened.at)
             log = store.read()
             publisher = FilePublisher(run)
             publisher.publish(fold(log))
             coordinator = _coordinator(
-                run, config, prepared, executor, store, (publisher, *watchers), stop
+                plan,
+                optimizer=optimizer,
+                executor=executor,
+                store=store,
+                watchers=(publisher, *watchers),
+                stop=stop,
             )
             for watcher in watchers:
                 watcher.changed(coordinator.view, log[0])
@@ -124,38 +136,21 @@ def resumed_search(
     """
     config = resumed_config(run, overrides)
     prepared = prepare(config)
+    plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
-        _refuse_changes(run, fold(log), prepared)
-        with executor_for(config) as executor:
+        refuse_changes(run, fold(log), prepared)
+        with executor_for(config) as executor, _optimizer(plan) as optimizer:
             coordinator = _coordinator(
-                run, config, prepared, executor, store, (FilePublisher(run), *watchers), stop
+                plan,
+                optimizer=optimizer,
+                executor=executor,
+                store=store,
+                watchers=(FilePublisher(run), *watchers),
+                stop=stop,
             )
             first = _take_over(coordinator, log, config)
             yield Search(run=run, coordinator=coordinator, first=first)
-
-
-def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
-    """The run's own configuration with limits or workers changed.
-
-    Raises:
-        RunFileError: An override is wrong, or touches another section.
-        RunChangedError: It changes what the run was started with.
-    """
-    config = load_run_config(run.run_yaml)
-    raw = override(read_yaml(run.run_yaml), overrides)
-    changed = parse_run_config(raw, where="--set")
-    fixed = [
-        name
-        for name in RunConfig.model_fields
-        if name not in CHANGEABLE_SECTIONS and getattr(config, name) != getattr(changed, name)
-    ]
-    if fixed:
-        raise RunChangedError(
-            f"{', '.join(fixed)} cannot change while a run goes on; on resuming give "
-            f"{' and '.join(f'{name}.…' for name in CHANGEABLE_SECTIONS)} only, or start a new run"
-        )
-    return changed
 
 
 @contextlib.contextmanager
@@ -196,15 +191,16 @@ def retraining(
     """
     config = resumed_config(run, overrides)
     prepared = prepare(config)
+    plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         view = fold(store.read())
-        _refuse_changes(run, view, prepared)
+        refuse_changes(run, view, prepared)
         with executor_for(config) as executor:
             yield Retraining(
                 executor=executor,
                 store=store,
                 view=view,
-                make_job=job_template(run, config, prepared).retrain_job,
+                make_job=_job_template(plan).retrain_job,
                 max_attempts=config.workers.max_attempts,
                 stop_signal=stop,
                 utc_now=utc_now,
@@ -212,8 +208,8 @@ def retraining(
             )
 
 
-def job_template(run: RunDirectory, config: RunConfig, prepared: Prepared) -> JobTemplate:
-    """What all jobs of the run share."""
+def _job_template(plan: _Plan) -> JobTemplate:
+    run, config, prepared = plan.run, plan.config, plan.prepared
     return JobTemplate(
         run=run,
         data=prepared.data,
@@ -231,16 +227,31 @@ def job_template(run: RunDirectory, config: RunConfig, prepared: Prepared) -> Jo
     )
 
 
-def _coordinator(  # noqa: PLR0913 - the one place where everything meets
-    run: RunDirectory,
-    config: RunConfig,
-    prepared: Prepared,
+@contextlib.contextmanager
+def _optimizer(plan: _Plan) -> Iterator[SmacOptimizer]:
+    config = plan.config
+    with contextlib.closing(
+        SmacOptimizer(
+            build_space(config.space.settings(), config.seed),
+            plan.prepared.objectives,
+            config.fidelity.fidelity(),
+            seed=config.seed,
+            n_initial_configurations=config.search.initial_configurations,
+        )
+    ) as optimizer:
+        yield optimizer
+
+
+def _coordinator(
+    plan: _Plan,
+    *,
+    optimizer: Optimizer,
     executor: Executor,
     store: EventStore,
     watchers: tuple[Watcher, ...],
     stop: StopSignal,
 ) -> Coordinator:
-    view = fold(store.read())
+    config, view = plan.config, fold(store.read())
     requests = RequestFactory(rungs=view.rungs, seed=config.seed)
     requests.remember(trial.request for trial in view.trials.values())
     limits = Limits(**config.stop.model_dump())
@@ -250,18 +261,12 @@ def _coordinator(  # noqa: PLR0913 - the one place where everything meets
             max_trials=limits.trials,
             n_asked=len(view.trials),
         ),
-        optimizer=SmacOptimizer(
-            build_space(config.space.settings(), config.seed),
-            prepared.objectives,
-            config.fidelity.fidelity(),
-            seed=config.seed,
-            n_initial_configurations=config.search.initial_configurations,
-        ),
+        optimizer=optimizer,
         executor=executor,
         store=store,
         view=view,
         requests=requests,
-        make_job=job_template(run, config, prepared).search_job,
+        make_job=_job_template(plan).search_job,
         limits=limits,
         watchers=watchers,
         stop_signal=stop,
@@ -270,9 +275,10 @@ def _coordinator(  # noqa: PLR0913 - the one place where everything meets
     )
 
 
-def _opening(run: RunDirectory, config: RunConfig, prepared: Prepared) -> RunOpened:
+def _opening(plan: _Plan) -> RunOpened:
+    config, prepared = plan.config, plan.prepared
     return RunOpened(
-        run=run.name,
+        run=plan.run.name,
         objectives=prepared.objectives,
         rungs=config.fidelity.fidelity().rungs,
         data=prepared.data_record,
@@ -299,64 +305,3 @@ def _take_over(
     if limits != dict(coordinator.view.limits):
         coordinator.log(LimitsChanged(stop=limits))
     return tuple(Reissued(trial.next_request) for trial in in_flight)
-
-
-def _refuse_changes(run: RunDirectory, view: RunView, prepared: Prepared) -> None:
-    """Compare what the run was started with to what is there now."""
-    opened = view.opened
-    comparisons: Iterable[tuple[str, Any, Any]] = (
-        ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
-        ("data digest", opened.data["digest"], prepared.data_record["digest"]),
-        ("objectives", opened.objectives, prepared.objectives),
-    )
-    changed = [
-        f"its {name} was {before} and is {now}"
-        for name, before, now in comparisons
-        if before != now
-    ]
-    if changed:
-        raise RunChangedError(
-            f"{run.path}: cannot be resumed, {'; '.join(changed)}; bring back what it was "
-            "started with, or start a new run"
-        )
-
-
-def _refuse_other_run(run: RunDirectory) -> None:
-    """Refuse a directory with anything in it but what a start that failed leaves behind."""
-    path = run.path
-    if path.is_dir() and not _has_events(run):
-        if {each.name.split("-")[0] for each in path.iterdir()} <= _LEFT_BY_A_START:
-            return
-        raise RunExistsError(f"{path}: holds other files; give the run another `name`")
-    if path.exists():
-        raise RunExistsError(
-            f"{path}: holds another run; resume it with `frnas search --resume {path}`, or give "
-            "this one another `name`"
-        )
-
-
-def _has_events(run: RunDirectory) -> bool:
-    if not run.exists() or run.events.stat().st_size == 0:
-        return False
-    with read_only(run.events) as log:
-        return bool(log.read(up_to=1))
-
-
-@contextlib.contextmanager
-def _writable(run: RunDirectory) -> Iterator[None]:
-    """Make and lock the run's directory; takes it away again when the run never began."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    try:
-        with run_lock(run.path):
-            yield
-    finally:
-        if not _has_events(run):
-            _remove_leftovers(run)
-
-
-def _remove_leftovers(run: RunDirectory) -> None:
-    for path in run.path.iterdir():
-        if path.is_file() and path.name.split("-")[0] in _LEFT_BY_A_START:
-            path.unlink()
-    with contextlib.suppress(OSError):  # something else lies there by now
-        run.path.rmdir()

@@ -1,0 +1,120 @@
+"""The way into a run directory: what may be begun there, and what may be continued."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from frnas_search.config import RunConfig, load_run_config, override, parse_run_config, read_yaml
+from frnas_search.errors import RunChangedError
+from results.errors import RunExistsError
+from results.lock import run_lock
+from results.sqlite_store import read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from frnas_search.preparation import Prepared
+    from results.run_directory import RunDirectory
+    from results.view import RunView
+
+# What may differ when a run is resumed: how long it goes on, and where.
+CHANGEABLE_SECTIONS = ("stop", "workers")
+_LEFT_BY_A_START = frozenset({"run.yaml", "manifest.json", "lock", "logs", "events.sqlite"})
+
+
+def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
+    """The run's own configuration with limits or workers changed.
+
+    Raises:
+        RunFileError: An override is wrong, or touches another section.
+        RunChangedError: It changes what the run was started with.
+    """
+    config = load_run_config(run.run_yaml)
+    raw = override(read_yaml(run.run_yaml), overrides)
+    changed = parse_run_config(raw, where="--set")
+    fixed = [
+        name
+        for name in RunConfig.model_fields
+        if name not in CHANGEABLE_SECTIONS and getattr(config, name) != getattr(changed, name)
+    ]
+    if fixed:
+        raise RunChangedError(
+            f"{', '.join(fixed)} cannot change while a run goes on; on resuming give "
+            f"{' and '.join(f'{name}.…' for name in CHANGEABLE_SECTIONS)} only, or start a new run"
+        )
+    return changed
+
+
+def refuse_changes(run: RunDirectory, view: RunView, prepared: Prepared) -> None:
+    """Compare what the run was started with to what is there now.
+
+    Raises:
+        RunChangedError: Data, space or objectives differ; all of them are named.
+    """
+    opened = view.opened
+    comparisons: Iterable[tuple[str, Any, Any]] = (
+        ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
+        ("data digest", opened.data["digest"], prepared.data_record["digest"]),
+        ("objectives", opened.objectives, prepared.objectives),
+    )
+    changed = [
+        f"its {name} was {before} and is {now}"
+        for name, before, now in comparisons
+        if before != now
+    ]
+    if changed:
+        raise RunChangedError(
+            f"{run.path}: cannot be resumed, {'; '.join(changed)}; bring back what it was "
+            "started with, or start a new run"
+        )
+
+
+def refuse_other_run(run: RunDirectory) -> None:
+    """Refuse a directory with anything in it but what a start that failed leaves behind.
+
+    Raises:
+        RunExistsError: It holds another run, or something else.
+    """
+    path = run.path
+    if path.is_dir() and not _has_events(run):
+        if {each.name.split("-")[0] for each in path.iterdir()} <= _LEFT_BY_A_START:
+            return
+        raise RunExistsError(f"{path}: holds other files; give the run another `name`")
+    if path.exists():
+        raise RunExistsError(
+            f"{path}: holds another run; resume it with `frnas search --resume {path}`, or give "
+            "this one another `name`"
+        )
+
+
+def _has_events(run: RunDirectory) -> bool:
+    if not run.exists() or run.events.stat().st_size == 0:
+        return False
+    with read_only(run.events) as log:
+        return bool(log.read(up_to=1))
+
+
+@contextlib.contextmanager
+def begun_directory(run: RunDirectory) -> Iterator[None]:
+    """Make and lock the run's directory; take it away again when the run never began.
+
+    Raises:
+        OSError: It cannot be made or written to.
+        RunLockedError: Another process holds it.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with run_lock(run.path):
+            yield
+    finally:
+        if not _has_events(run):
+            _remove_leftovers(run)
+
+
+def _remove_leftovers(run: RunDirectory) -> None:
+    for path in run.path.iterdir():
+        if path.is_file() and path.name.split("-")[0] in _LEFT_BY_A_START:
+            path.unlink()
+    with contextlib.suppress(OSError):  # something else lies there by now
+        run.path.rmdir()
