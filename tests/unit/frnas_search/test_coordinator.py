@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import pytest
+
+from frnas_search.coordinator import StopSignal
+from frnas_search.executor import Attendance, ExecutorEvent
+from frnas_search.limits import Limits
+from frnas_search.state import Finished, Reissued, SlotsChanged
+from results import events
+from results.errors import LogError
+from results.store import InMemoryStore
+from results.trial import FailureKind, TrialOutcome
+from results.view import RunView, fold
+from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
+from workers.settings import TrialJob
+
+
+def kinds(store: InMemoryStore) -> list[str]:
+    return [type(logged.event).__name__ for logged in store.read()]
+
+
+def test_one_trial_is_asked_submitted_told_and_the_run_ends(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1)])
+    ended = search.coordinator.run()
+    assert kinds(search.store) == ["RunOpened", "Asked", "Submitted", "Told", "Ended"]
+    assert ended == events.Ended(
+        state="finished", reason="the space holds nothing more to propose"
+    )
+    assert search.optimizer.told == [
+        (proposal(1), {"error": pytest.approx(0.899), "rank_disparity": pytest.approx(0.101)})
+    ]
+
+
+def test_the_limit_of_trials_bounds_what_is_asked(new_search: type[SearchBuilder]) -> None:
+    search = new_search([proposal(i) for i in range(9)], limits=Limits(trials=4), n_slots=3)
+    assert search.coordinator.run().reason == "4 trials are done"
+    assert len(search.coordinator.view.trials) == 4
+    assert len(search.optimizer.told) == 4
+
+
+def test_trials_and_configurations_are_numbered_and_a_promotion_keeps_its_configuration(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1, 0), proposal(2, 0), proposal(1, 1)])
+    search.coordinator.run()
+    asked = [trial.request for trial in search.coordinator.view.trials.values()]
+    assert [(r.trial_id, r.config_id, r.rung, r.epochs, r.seed) for r in asked] == [
+        ("t0001", "c0001", 0, 1, 7),
+        ("t0002", "c0002", 0, 1, 7),
+        ("t0003", "c0001", 1, 3, 7),
+    ]
+
+
+def test_a_failed_trial_is_told_as_a_failure_and_never_enters_the_front(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1)], run_job=fail)
+    search.coordinator.run()
+    assert search.optimizer.told == [(proposal(1), None)]
+    assert search.coordinator.view.front() == []
+    assert search.coordinator.view.failures == {FailureKind.COLLAPSED: 1}
+
+
+def test_a_lost_worker_costs_an_attempt_and_not_the_trial(
+    new_search: type[SearchBuilder],
+) -> None:
+    attempts: list[int] = []
+
+    def lose_twice(job: TrialJob) -> TrialOutcome:
+        attempts.append(job.request.attempt)
+        return fail(job, FailureKind.WORKER_LOST) if len(attempts) < 3 else succeed(job)
+
+    search = new_search([proposal(1)], run_job=lose_twice)
+    search.coordinator.run()
+    assert attempts == [1, 2, 3]
+    assert kinds(search.store).count("Told") == 1
+    assert search.coordinator.view.trials["t0001"].attempts == 3
+
+
+def test_a_trial_whose_workers_are_always_lost_fails(new_search: type[SearchBuilder]) -> None:
+    search = new_search(
+        [proposal(1)], run_job=lambda job: fail(job, FailureKind.WORKER_LOST), max_attempts=2
+    )
+    search.coordinator.run()
+    assert search.coordinator.view.failures == {FailureKind.WORKER_LOST: 1}
+
+
+class RefusingStore(InMemoryStore):
+    """A store whose disk is full after so many events."""
+
+    def __init__(self, n_events: int) -> None:
+        super().__init__()
+        self._left = n_events
+
+    def append(self, event: events.Event, *, time: str) -> int:
+        if self._left == 0:
+            raise LogError("the disk is full")
+        self._left -= 1
+        return super().append(event, time=time)
+
+
+@pytest.mark.parametrize("n_events", [1, 2, 3, 4])
+def test_nothing_takes_effect_that_is_not_in_the_log(
+    new_search: type[SearchBuilder], n_events: int
+) -> None:
+    ran: list[str] = []
+
+    def run(job: TrialJob) -> TrialOutcome:
+        ran.append(job.request.trial_id)
+        return succeed(job)
+
+    store = RefusingStore(n_events)
+    search = new_search([proposal(1)], run_job=run, store=store)
+    with pytest.raises(LogError, match="the disk is full"):
+        search.coordinator.run()
+    assert ran == (["t0001"] if n_events >= 3 else [])
+    assert len(search.optimizer.told) == (1 if n_events >= 4 else 0)
+    assert fold(store.read()) == search.coordinator.view
+
+
+class InterruptingExecutor:
+    """Two slots; an operator asks to stop when the first job is in and again later."""
+
+    def __init__(self, stop: StopSignal, *, n_requests: int) -> None:
+        self.jobs: list[TrialJob] = []
+        self._stop, self._n_requests = stop, n_requests
+        self._n_calls = 0
+
+    def submit(self, job: TrialJob) -> None:
+        self.jobs.append(job)
+
+    def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
+        self._n_calls += 1
+        if self._n_calls == 1:
+            return [SlotsChanged(2)]
+        if self._n_calls - 1 <= self._n_requests:
+            self._stop.request()
+            return []
+        return [Finished(succeed(self.jobs.pop(0)))] if self.jobs else []
+
+    def attendance(self) -> Attendance:
+        return Attendance(n_workers=2, n_busy=len(self.jobs))
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+
+def test_a_first_request_to_stop_lets_running_trials_end(new_search: type[SearchBuilder]) -> None:
+    search = new_search([proposal(i) for i in range(9)])
+    search.coordinator.executor = InterruptingExecutor(search.stop, n_requests=1)
+    ended = search.coordinator.run()
+    assert ended == events.Ended(state="stopped", reason="stopped by the operator")
+    assert search.coordinator.view.n_finished == 2
+    assert search.coordinator.view.n_running == 0
+
+
+def test_a_second_request_stops_at_once_and_says_what_is_in_flight(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(i) for i in range(9)])
+    search.coordinator.executor = InterruptingExecutor(search.stop, n_requests=2)
+    ended = search.coordinator.run()
+    assert ended.state == "stopped"
+    assert "2 trials in flight" in ended.reason
+    assert search.coordinator.view.n_running == 2
+    assert kinds(search.store)[-1] == "Ended"
+
+
+@pytest.mark.parametrize(
+    ("limits", "n_trials", "reason"),
+    [
+        (Limits(epochs=20), 3, "20 epochs are trained"),
+        (Limits(gpu_hours=15 / 3600), 2, "GPU-hours are spent"),
+        (Limits(plateau=2), 3, "2 trials brought no hypervolume"),
+    ],
+)
+def test_a_limit_that_is_reached_ends_the_search(
+    new_search: type[SearchBuilder], limits: Limits, n_trials: int, reason: str
+) -> None:
+    same = [proposal(1), proposal(1), proposal(1), proposal(1), proposal(1)]
+    search = new_search(same, limits=limits)
+    ended = search.coordinator.run()
+    assert ended.state == "finished"
+    assert reason in ended.reason
+    # One more may be in flight when the limit is reached: it may end.
+    assert search.coordinator.view.n_finished in (n_trials, n_trials + 1)
+    assert kinds(search.store)[-3:] == ["StopRequested", "Told", "Ended"] or (
+        kinds(search.store)[-2:] == ["StopRequested", "Ended"]
+    )
+
+
+def test_trials_of_an_earlier_session_are_handed_out_first(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1), proposal(2)], limits=Limits(trials=2))
+    request = search.coordinator.requests.next(search.optimizer.ask() or proposal(0))
+    search.coordinator.log(events.Asked(request=request))
+    search.coordinator.state.n_asked = 1
+    search.coordinator.run([Reissued(request)])
+    told = [told for told, _ in search.optimizer.told]
+    assert told == [proposal(1), proposal(2)]
+
+
+class Recorder:
+    """Keeps what a watcher is shown."""
+
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+        self.n_ticks = 0
+
+    def changed(self, view: RunView, logged: events.LoggedEvent) -> None:
+        assert view.last_sequence == logged.sequence
+        self.sequences.append(logged.sequence)
+
+    def tick(self, view: RunView, attendance: Attendance) -> None:
+        self.n_ticks += 1
+
+
+def test_watchers_see_every_event_once_and_in_order(new_search: type[SearchBuilder]) -> None:
+    recorder = Recorder()
+    search = new_search([proposal(1), proposal(2)], watchers=(recorder,))
+    search.coordinator.run()
+    assert recorder.sequences == [logged.sequence for logged in search.store.read()[1:]]
+    assert recorder.n_ticks > 0
+
+
+def test_waiting_for_workers_is_said_once_and_not_every_second(
+    new_search: type[SearchBuilder], caplog: pytest.LogCaptureFixture
+) -> None:
+    search = new_search([proposal(1)])
+
+    class Empty(InterruptingExecutor):
+        def attendance(self) -> Attendance:
+            return Attendance(n_workers=0, n_busy=0, waiting_for="no workers yet")
+
+    search.coordinator.executor = Empty(search.stop, n_requests=2)
+    search.coordinator.run()
+    assert [r.message for r in caplog.records].count("waiting: no workers yet") == 1
