@@ -334,11 +334,14 @@ def test_lines_that_are_no_answer_to_this_trial_are_passed_over(
 
 
 def test_a_flood_on_standard_error_that_is_not_even_text_holds_nothing_up(
-    start: Start, job: TrialJob
+    start: Start, job: TrialJob, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = f"{FIRST_LINE_THEN}os.write(2, (b'\\xff' * 200 + b'\\n') * 1000)\nanswer(line)"
     hasty = replace(job, training=replace(job.training, timeout_seconds=DEADLINE_SECONDS))
-    assert start(program).run(hasty).costs == {"error": 0.5}
+    process = start(program)
+    assert process.run(hasty).costs == {"error": 0.5}
+    process.close()
+    assert "\N{REPLACEMENT CHARACTER}" * 200 in capfd.readouterr().err
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_child(start: Start, job: TrialJob) -> None:
