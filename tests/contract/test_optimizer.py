@@ -101,7 +101,7 @@ def in_json(proposals: list[Proposal]) -> str:
 
 
 def test_proposals_name_networks_and_rungs(optimizer: Optimizer) -> None:
-    proposals = course(optimizer, n_asked=25, in_flight=3)
+    proposals = course(optimizer, n_asked=20, in_flight=3)
     for proposal in proposals:
         decode(proposal.configuration, SPACE)
     assert {proposal.rung for proposal in proposals} <= set(range(FIDELITY.n_rungs))
@@ -115,13 +115,13 @@ def test_proposals_are_plain_json_values(optimizer: Optimizer) -> None:
 
 
 def test_nothing_is_proposed_twice_at_a_rung(optimizer: Optimizer) -> None:
-    keys = [in_json([each]) for each in course(optimizer, n_asked=30, in_flight=4)]
+    keys = [in_json([each]) for each in course(optimizer, n_asked=22, in_flight=4)]
     assert len(set(keys)) == len(keys)
 
 
 def test_the_same_calls_give_the_same_proposals(make: Make) -> None:
     first, second = (
-        course(make(build_space(SPACE, seed=0), 3), n_asked=25, in_flight=4) for _ in range(2)
+        course(make(build_space(SPACE, seed=0), 3), n_asked=20, in_flight=4) for _ in range(2)
     )
     assert first == second
 
@@ -143,13 +143,13 @@ def test_the_seed_of_the_space_does_not_matter(make: Make) -> None:
 def test_the_same_calls_give_the_same_proposals_in_a_process_with_another_hash_seed(
     name: str, make: Make
 ) -> None:
-    here = course(make(build_space(SPACE, seed=0), 0), n_asked=25, in_flight=4)
+    here = course(make(build_space(SPACE, seed=0), 0), n_asked=20, in_flight=4)
     program = (
         "import runpy, sys\n"
         "test = runpy.run_path(sys.argv[1])\n"
         "space = test['build_space'](test['SPACE'], seed=0)\n"
         "optimizer = test['MAKERS'][sys.argv[2]](space, 0)\n"
-        "print(test['in_json'](test['course'](optimizer, n_asked=25, in_flight=4)))\n"
+        "print(test['in_json'](test['course'](optimizer, n_asked=20, in_flight=4)))\n"
         "getattr(optimizer, 'close', lambda: None)()\n"
     )
     there = subprocess.run(
