@@ -289,4 +289,5 @@ def _nanny_options(slot: WorkerSlot) -> dict[str, Any]:
         "memory_limit": None,
         "resources": slot.resources,
         "env": slot.environment,
+        "preload": ["frnas_search.dask_preload"],
     }

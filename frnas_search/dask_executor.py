@@ -65,6 +65,7 @@ class DaskExecutor:
         self._slots: dict[str, str] = {}
         self._lost_on: dict[str, str] = {}
         self._suspects: set[str] = set()
+        self._missing: set[str] = set()
         self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
         self._next_roll_call = 0.0
         self._reported_slots: int | None = None
@@ -163,49 +164,75 @@ class DaskExecutor:
         if now < self._next_roll_call:
             return []
         self._next_roll_call = now + _ROLL_CALL_SECONDS
-        slots = self._present_slots()
-        gone = self._slots.keys() - slots.keys()
-        for address in slots.keys() - self._slots.keys():
+        try:
+            events = self._connect_again() if self._client.status != "running" else []
+            self._note_present(self._present_slots())
+        except (OSError, TimeoutError, RuntimeError) as error:
+            # Trials may well go on meanwhile; what is lost shows when it answers again.
+            self._note_silence(error)
+            return self._slots_changed()
+        return [*events, *self._losses(), *self._slots_changed()]
+
+    def _present_slots(self) -> dict[str, str]:
+        """Address -> resource of every worker that takes trials."""
+        # Not client.scheduler_info(): its answer goes through a cache that a background task
+        # keeps overwriting with one that names no workers.
+        scheduler = self._client.scheduler
+        if scheduler is None:
+            raise ConnectionError("not connected")
+        workers = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
+        return {address: slot for address, info in workers.items() if (slot := _slot(info))}
+
+    def _note_present(self, slots: dict[str, str]) -> None:
+        for address in sorted(slots.keys() - self._slots.keys()):
             logger.info("worker %s is there (%s)", address, slots[address])
+        for address in sorted(self._slots.keys() - slots.keys()):
+            logger.warning("worker %s is gone", address)
         self._slots = slots
         self._suspects.clear()
-        events = self._losses(gone)
-        if self._reported_slots != len(slots):
-            self._reported_slots = len(slots)
-            events.append(SlotsChanged(len(slots)))
-        return events
+        self._scheduler_is_there = True
 
-    def _losses(self, gone: set[str]) -> list[ExecutorEvent]:
-        for address in sorted(gone):
-            logger.warning("worker %s is gone", address)
-        keys = [key for key, each in self._running.items() if each.address in gone]
+    def _note_silence(self, error: Exception) -> None:
+        if self._scheduler_is_there:
+            logger.warning("no scheduler answers at %s (%s)", self._address, error)
+        self._scheduler_is_there = False
+        self._slots = {}
+        self._next_roll_call = time.monotonic() + _CONNECT_SECONDS
+
+    def _losses(self) -> list[ExecutorEvent]:
+        """Trials whose workers were missing in this roll call and in the one before."""
+        missing = {each.address for each in self._running.values()} - self._slots.keys()
+        gone, self._missing = missing & self._missing, missing
+        return self._lose(
+            [key for key, each in self._running.items() if each.address in gone],
+            "its worker is gone",
+        )
+
+    def _lose(self, keys: list[str], detail: str) -> list[ExecutorEvent]:
         return [
             event
             for key in keys
-            for event in self._take(key, _lost(self._running[key].job, "its worker is gone"))
+            for event in self._take(key, _lost(self._running[key].job, detail))
         ]
 
-    def _present_slots(self) -> dict[str, str]:
-        """Address -> resource of every worker that takes trials; empty without a scheduler."""
-        try:
-            if self._client.status != "running":
-                self._connect_again()
-            # Without a limit: the default of some versions leaves workers out.
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        except (OSError, TimeoutError, RuntimeError) as error:
-            if self._scheduler_is_there:
-                logger.warning("no scheduler answers at %s (%s)", self._address, error)
-            self._scheduler_is_there = False
-            self._next_roll_call = time.monotonic() + _CONNECT_SECONDS
-            return {}
-        self._scheduler_is_there = True
-        return {address: slot for address, info in workers.items() if (slot := _slot(info))}
+    def _slots_changed(self) -> list[ExecutorEvent]:
+        if self._reported_slots == len(self._slots):
+            return []
+        self._reported_slots = len(self._slots)
+        return [SlotsChanged(len(self._slots))]
 
-    def _connect_again(self) -> None:
+    def _connect_again(self) -> list[ExecutorEvent]:
+        """A new client for one whose scheduler went away, and with it all that was running.
+
+        Raises:
+            OSError: There is no scheduler yet.
+        """
+        client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
         with contextlib.suppress(OSError, TimeoutError):  # there is nobody to say goodbye to
             self._client.close(timeout=_GOODBYE_SECONDS)
-        self._client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        self._client = client
         logger.info("connected to %s again", self._address)
+        return self._lose(list(self._running), "the scheduler was restarted")
 
 
 def _slot(worker: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,144 @@
+"""What every executor keeps, on a cluster or without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from frnas_search.cluster import local_cluster, worker_slots
+from frnas_search.dask_executor import DaskExecutor
+from frnas_search.executor import Executor, InlineExecutor
+from frnas_search.state import Finished, SlotsChanged
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+from search_space.candidate import SpaceSettings
+from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+
+PATIENCE_SECONDS = 60.0
+
+
+def job(number: int, *, attempt: int = 1) -> TrialJob:
+    """A job that fails at once, for its data are not there."""
+    request = TrialRequest(
+        trial_id=f"t{number:04d}",
+        config_id="c0001",
+        configuration={
+            "edge1": "0",
+            "edge2": "0",
+            "edge3": "0",
+            "head": "CosFace",
+            "optimizer": "SGD",
+            "lr_sgd": 0.1,
+        },
+        rung=0,
+        epochs=1,
+        seed=0,
+        attempt=attempt,
+    )
+    return TrialJob(
+        request=request,
+        data=DataSettings(pack="/nowhere/no.pack", digest="d", group="g"),
+        space=SpaceSettings(width=0.02),
+        training=TrainingSettings(device="cpu"),
+        evaluation=EvaluationSettings(),
+        objectives=("error", "rank_disparity"),
+        max_epochs=1,
+        split="val",
+        run_directory="/nowhere",
+        checkpoint_directory="c",
+    )
+
+
+def run_inline(each: TrialJob) -> TrialOutcome:
+    request = each.request
+    return TrialOutcome(
+        trial_id=request.trial_id, attempt=request.attempt, failure=FailureKind.DATA_ERROR
+    )
+
+
+@contextmanager
+def inline_executors() -> Iterator[Callable[[], Executor]]:
+    yield lambda: InlineExecutor(run_inline, n_slots=2)
+
+
+@contextmanager
+def dask_executors() -> Iterator[Callable[[], Executor]]:
+    from distributed import Client
+
+    with local_cluster(worker_slots(gpus=[], n_cpu_workers=2)) as (_, address):
+        yield lambda: DaskExecutor(Client(address, set_as_default=False), address)
+
+
+@pytest.fixture(scope="module", params=[inline_executors, dask_executors])
+def new_executor(request: pytest.FixtureRequest) -> Iterator[Callable[[], Executor]]:
+    with request.param() as make:
+        yield make
+
+
+@pytest.fixture
+def executor(new_executor: Callable[[], Executor]) -> Iterator[Executor]:
+    made = new_executor()
+    yield made
+    made.close()
+
+
+def collect(executor: Executor, n_finished: int) -> tuple[list[int], list[TrialOutcome]]:
+    """Slots as they were reported, and outcomes, until there are so many."""
+    slots: list[int] = []
+    outcomes: list[TrialOutcome] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(outcomes) < n_finished and time.monotonic() < deadline:
+        for event in executor.next_events(1.0):
+            if isinstance(event, SlotsChanged):
+                slots.append(event.n_slots)
+            elif isinstance(event, Finished):
+                outcomes.append(event.outcome)
+    return slots, outcomes
+
+
+def test_the_number_of_slots_is_reported_first_and_once(executor: Executor) -> None:
+    assert executor.next_events(5.0)[0] == SlotsChanged(2)
+    executor.submit(job(1))
+    slots, _ = collect(executor, 1)
+    assert slots == []
+
+
+def test_every_job_has_one_outcome_also_with_more_jobs_than_workers(executor: Executor) -> None:
+    for number in range(5):
+        executor.submit(job(number))
+    _, outcomes = collect(executor, 5)
+    assert sorted(outcome.trial_id for outcome in outcomes) == [f"t{i:04d}" for i in range(5)]
+    assert {outcome.failure for outcome in outcomes} == {FailureKind.DATA_ERROR}
+    assert executor.next_events(0.0) == []
+    assert executor.attendance().n_busy == 0
+
+
+def test_an_outcome_says_which_attempt_it_is_of(executor: Executor) -> None:
+    executor.submit(job(1, attempt=2))
+    _, (outcome,) = collect(executor, 1)
+    assert outcome.attempt == 2
+
+
+def test_the_same_trial_may_be_tried_again(executor: Executor) -> None:
+    executor.submit(job(1))
+    collect(executor, 1)
+    executor.submit(replace(job(1), request=replace(job(1).request, attempt=2)))
+    _, (outcome,) = collect(executor, 1)
+    assert (outcome.trial_id, outcome.attempt) == ("t0001", 2)
+
+
+def test_the_attendance_is_known(executor: Executor) -> None:
+    executor.next_events(1.0)
+    attendance = executor.attendance()
+    assert (attendance.n_workers, attendance.n_busy, attendance.waiting_for) == (2, 0, "")
+
+
+def test_closing_gives_up_what_is_running_and_twice_is_fine(executor: Executor) -> None:
+    executor.next_events(1.0)
+    executor.submit(job(1))
+    executor.submit(job(2))
+    executor.close()
+    executor.close()

@@ -1,0 +1,156 @@
+"""Searches from the run file to the retrained model, and through everything that may go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+from results.schema import SchemaName, schema
+from tests.e2e.conftest import CompletedCommand, Shell
+from workers.models import load_model
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def validated(command: CompletedCommand, name: SchemaName) -> dict[str, Any]:
+    assert command.code == 0, command.errors
+    document: dict[str, Any] = command.json
+    Draft202012Validator(schema(name)).validate(document)
+    return document
+
+
+def assert_every_trial_counts_once(trials: Sequence[dict[str, Any]], n_trials: int) -> None:
+    assert [trial["trial_id"] for trial in trials] == [
+        f"t{number:04d}" for number in range(1, n_trials + 1)
+    ]
+    assert all((trial["costs"] is None) != (trial["failure"] is None) for trial in trials)
+
+
+def worker_processes(parent: int) -> list[int]:
+    """Dask's worker processes below a `frnas worker`."""
+    answer = subprocess.run(
+        ["pgrep", "-P", str(parent), "-f", "spawn_main"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(pid) for pid in answer.stdout.split()]
+
+
+def test_a_search_is_run_queried_retrained_and_its_model_loaded(shell: Shell) -> None:
+    done = shell.frnas("search", "tiny.yaml")
+    assert done.code == 0, done.errors
+    assert "8 trials are done" in done.errors
+    run = shell.folder / "runs/tiny"
+    front = validated(shell.frnas("pareto", "tiny", "--format", "json"), "pareto")
+    Draft202012Validator(schema("pareto")).validate(json.loads((run / "pareto.json").read_text()))
+    assert front["state"] == "finished"
+    assert front["front"]
+    assert (run / "report/front.png").stat().st_size > 1000
+    status = validated(shell.frnas("status", "tiny", "--json"), "status")
+    assert status["trials"]["finished"] + status["trials"]["failed"] == 8
+    trials = validated(shell.frnas("trials", "tiny", "--json"), "trials")["trials"]
+    assert_every_trial_counts_once(trials, 8)
+
+    earlier = validated(shell.frnas("pareto", "tiny", "--format", "json", "--at", "3"), "pareto")
+    assert (earlier["event"], earlier["front"]) == (3, [])
+    table = shell.frnas("pareto", "tiny", "--max", "error=0.0001")
+    assert "front of 0" in table.output
+
+    chosen = front["front"][0]["config_id"]
+    retrain = shell.frnas(
+        "retrain", "tiny", "--select", chosen, "--seeds", "2", "--epochs", "3", "--json"
+    )
+    document = validated(retrain, "retrained")
+    (entry,) = document["models"]
+    assert entry["costs"]["error"]["n_seeds"] == 2
+    model = load_model(run / entry["seeds"][0]["model"])
+    embeddings = model(torch.zeros(3, 1, 24, 24))
+    assert embeddings.shape == (3, 16)
+    assert model.description.metrics["split"] == "test"
+
+
+def test_a_killed_coordinator_is_resumed_with_nothing_lost_or_counted_twice(shell: Shell) -> None:
+    search = shell.start("search", "tiny.yaml")
+    shell.wait_for_told(3, search)
+    search.kill()
+    search.wait()
+    before = [trial for trial in shell.trials() if trial["told"] is not None]
+    assert shell.frnas("status", "tiny", "--json").json["state"] == "stopped"
+
+    resumed = shell.frnas("search", "--resume", "tiny")
+    assert resumed.code == 0, resumed.errors
+    trials = shell.trials()
+    assert_every_trial_counts_once(trials, 8)
+    assert trials[: len(before)] == before or all(trial in trials for trial in before)
+
+    more = shell.frnas("search", "--resume", "runs/tiny", "--set", "stop.trials=10")
+    assert more.code == 0, more.errors
+    assert_every_trial_counts_once(shell.trials(), 10)
+
+
+def test_workers_attach_late_are_killed_and_return(shell: Shell) -> None:
+    scheduler = shell.start("scheduler", "--port", "0", "--scheduler-file", "scheduler.json")
+    shell.wait_until((shell.folder / "scheduler.json").exists, scheduler)
+    search = shell.start("search", "tiny.yaml", "--scheduler", "scheduler.json")
+    shell.wait_until(lambda: "no workers yet" in shell.log_of(search), search)
+
+    first = shell.start("worker", "--scheduler", "scheduler.json", "--threads", "1")
+    shell.wait_for_told(1, search)
+    second = shell.start("worker", "--scheduler", "scheduler.json", "--threads", "1")
+    shell.wait_until(lambda: bool(worker_processes(second.pid)), second)
+    os.kill(worker_processes(first.pid)[0], signal.SIGKILL)
+    shell.wait_until(lambda: "is gone" in shell.log_of(search), search)
+    os.killpg(second.pid, signal.SIGKILL)
+
+    assert shell.wait(search) == 0, shell.log_of(search)
+    assert_every_trial_counts_once(shell.trials(), 8)
+    assert "Traceback" not in shell.log_of(search)
+    for process in (first, scheduler):
+        process.send_signal(signal.SIGTERM)
+        assert shell.wait(process) == 0, shell.log_of(process)
+
+
+def test_ctrl_c_stops_cleanly_and_a_second_one_at_once(shell: Shell) -> None:
+    search = shell.start("search", "tiny.yaml", "--set", "stop.trials=100")
+    shell.wait_for_told(1, search)
+    # As a terminal does it: the whole process group is told.
+    os.killpg(search.pid, signal.SIGINT)
+    assert shell.wait(search) == 130, shell.log_of(search)
+    trials = shell.trials()
+    assert {trial["state"] for trial in trials} <= {"finished", "failed"}
+    assert not any(trial["failure"] in ("crashed", "worker_lost") for trial in trials)
+
+    again = shell.start("search", "--resume", "tiny")
+    shell.wait_for_told(len(trials) + 1, again)
+    os.killpg(again.pid, signal.SIGINT)
+    os.killpg(again.pid, signal.SIGINT)
+    assert shell.wait(again) == 130, shell.log_of(again)
+    assert "Traceback" not in shell.log_of(again)
+    status = shell.frnas("status", "tiny", "--json").json
+    assert status["state"] == "stopped"
+
+
+def test_json_logs_are_json_lines(shell: Shell) -> None:
+    done = shell.frnas("search", "tiny.yaml", "--json-logs", "--set", "stop.trials=1")
+    assert done.code == 0, done.errors
+    lines = [json.loads(line) for line in done.errors.splitlines()]
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+    assert any(line.get("trial_id") == "t0001" for line in lines)
+    kept = (shell.folder / "runs/tiny/logs/coordinator.jsonl").read_text().splitlines()
+    assert any("t0001" in line for line in kept)
+
+
+def test_the_path_of_a_run_works_like_its_name(shell: Shell, tmp_path: Path) -> None:
+    assert shell.frnas("search", "tiny.yaml", "--set", "stop.trials=1").code == 0
+    by_name = shell.frnas("status", "tiny", "--json").output
+    assert shell.frnas("status", str(tmp_path / "runs/tiny"), "--json").output == by_name
