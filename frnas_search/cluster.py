@@ -194,10 +194,10 @@ async def _scheduler(
         stop = _stop_event()
         try:
             await scheduler
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # Dask wraps what it could not start with
+            reason = getattr(error.__cause__ or error, "strerror", None) or error
             raise PortInUseError(
-                f"{host}:{port}: cannot listen there ({error.strerror or error}); "
-                "choose another --port or --host"
+                f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host"
             ) from error
         logger.info(
             "scheduler at %s; workers: frnas worker --scheduler %s", *[scheduler.address] * 2

@@ -85,7 +85,7 @@ def test_a_file_that_is_no_run_file_is_named(
     [
         ("{empty: []}", ("space.families.empty: has no variants",)),
         ("{x: [no_such_model]}", ("space.families.x", "knows no model 'no_such_model'")),
-        ("{vit: [vit_tiny_patch16_224, test_resnet]}", ("patch16", "24 pixels")),
+        ("{x: [hrnet_w18_small, test_resnet]}", ("'hrnet_w18_small'", "24 pixels")),
     ],
 )
 def test_a_space_without_a_network_is_refused(
