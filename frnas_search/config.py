@@ -182,7 +182,8 @@ class WorkersSection(Section):
 
     scheduler: str | None = None
     local: PositiveInt = 1
-    gpus_per_trial: PositiveInt = 1
+    # One process per GPU; a trial on several is not there yet, and the key says so.
+    gpus_per_trial: Literal[1] = 1
     max_attempts: PositiveInt = 3
 
 

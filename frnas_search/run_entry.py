@@ -104,12 +104,13 @@ def begun_directory(run: RunDirectory) -> Iterator[None]:
         RunLockedError: Another process holds it.
     """
     run.path.mkdir(parents=True, exist_ok=True)
-    try:
-        with run_lock(run.path):
+    with run_lock(run.path):
+        refuse_other_run(run)  # again: another start may have come first
+        try:
             yield
-    finally:
-        if not _has_events(run):
-            _remove_leftovers(run)
+        finally:
+            if not _has_events(run):
+                _remove_leftovers(run)
 
 
 def _remove_leftovers(run: RunDirectory) -> None:

@@ -5,6 +5,7 @@ A file is read with `weights_only=True`; it can hold tensors and plain values, n
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import pickle
@@ -57,11 +58,24 @@ def checkpoint_path(directory: Path, *, epochs: int) -> Path:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint, then remove all but the newest two; the one just written stays."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write the checkpoint, then remove all but the newest two; the one just written stays.
+
+    Raises:
+        CheckpointError: It cannot be written, such as on a full disk; none is changed.
+    """
     path = checkpoint_path(directory, epochs=checkpoint.epochs)
-    with replacing(path) as temporary:
-        torch.save({field.name: getattr(checkpoint, field.name) for field in _FIELDS}, temporary)
+    # Into memory first: torch reports a full disk as a failure of its archive.
+    content = io.BytesIO()
+    torch.save({field.name: getattr(checkpoint, field.name) for field in _FIELDS}, content)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written ({error.strerror}); free some space or mend "
+            "the permissions there, then resume the run"
+        ) from error
     newest_first = sorted(_numbered(directory), reverse=True)
     for _, older in newest_first[N_KEPT:]:
         if older != path:

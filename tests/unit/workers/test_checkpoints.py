@@ -123,3 +123,10 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_its_parts() -> None:
     assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint(
         {"b": {"d": 3, "c": 2}, "a": 1}
     )
+
+
+def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "c1"
+    in_the_way.write_text("a file where a folder should be")
+    with pytest.raises(CheckpointError, match=r"c1/epochs-0003\.pt cannot be written .*free some"):
+        save_checkpoint(in_the_way, checkpoint(3))
