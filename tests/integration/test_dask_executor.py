@@ -1,0 +1,262 @@
+"""Trials on a real Dask cluster whose parts are killed, restarted, or are none of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from frnas_search.cluster import connect, resolve_scheduler
+from frnas_search.dask_executor import DaskExecutor
+from frnas_search.state import Finished, SlotsChanged
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+from search_space.candidate import SpaceSettings
+from workers.pack import open_pack
+from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from workers.synthetic import SyntheticSettings, synthetic_pack
+
+pytestmark = pytest.mark.timeout(200)
+
+PATIENCE_SECONDS = 90.0
+ENDLESS_EPOCHS = 10_000
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> TrialJob:
+    """A job of one epoch on a few small faces."""
+    folder = tmp_path_factory.mktemp("data")
+    settings = SyntheticSettings(
+        size=16, train_identities=8, val_identities=12, test_identities=4, images_per_identity=4
+    )
+    pack = open_pack(synthetic_pack(settings, folder))
+    return TrialJob(
+        request=TrialRequest(
+            trial_id="t0001",
+            config_id="c0001",
+            configuration={
+                "edge1": "0",
+                "edge2": "0",
+                "edge3": "0",
+                "head": "CosFace",
+                "optimizer": "SGD",
+                "lr_sgd": 0.1,
+            },
+            rung=0,
+            epochs=1,
+            seed=0,
+        ),
+        data=DataSettings(pack=str(pack.path), digest=pack.digest, group="group"),
+        space=SpaceSettings(width=0.02, embedding_size=8),
+        training=TrainingSettings(device="cpu", batch_size=16, checkpoint_seconds=0.0),
+        evaluation=EvaluationSettings(n_replicates=100),
+        objectives=("error", "rank_disparity"),
+        max_epochs=ENDLESS_EPOCHS,
+        split="val",
+        run_directory=str(folder),
+        checkpoint_directory="c",
+    )
+
+
+def endless(job: TrialJob, folder: str) -> TrialJob:
+    """A job that goes on until somebody ends it, with checkpoints of its own."""
+    request = replace(job.request, trial_id="t0009", epochs=ENDLESS_EPOCHS)
+    return replace(job, request=request, checkpoint_directory=folder)
+
+
+class Cluster:
+    """Processes of a cluster, started and ended one by one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.file = folder / "scheduler.json"
+
+    def start(self, *arguments: str, module: str = "frnas_search.cli") -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def scheduler(self, port: int = 0) -> subprocess.Popen[bytes]:
+        self.file.unlink(missing_ok=True)
+        process = self.start("scheduler", "--port", str(port), "--scheduler-file", str(self.file))
+        wait_until(self.file.exists)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self.start(
+            "worker", "--scheduler", str(self.file), "--threads", "1", "--patience", "60"
+        )
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        for process in self.processes:
+            self.kill(process)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def executor(cluster: Cluster) -> Iterator[DaskExecutor]:
+    cluster.scheduler()
+    address = resolve_scheduler(str(cluster.file))
+    made = DaskExecutor(connect(address), address)
+    yield made
+    made.close()
+
+
+def slots_become(executor: DaskExecutor, n_slots: int) -> list[TrialOutcome]:
+    """Wait for so many slots; what ended meanwhile."""
+    outcomes: list[TrialOutcome] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for event in executor.next_events(1.0):
+            if isinstance(event, Finished):
+                outcomes.append(event.outcome)
+            elif isinstance(event, SlotsChanged) and event.n_slots == n_slots:
+                return outcomes
+    pytest.fail(f"{n_slots} slots were never reported")
+
+
+def outcome(executor: DaskExecutor) -> TrialOutcome:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for event in executor.next_events(1.0):
+            if isinstance(event, Finished):
+                return event.outcome
+    pytest.fail("no trial ended")
+
+
+def has_checkpoint(job: TrialJob) -> Callable[[], bool]:
+    folder = Path(job.run_directory) / job.checkpoint_directory
+    return lambda: folder.is_dir() and any(folder.glob("epochs-*.pt"))
+
+
+def test_workers_that_come_late_get_what_waits(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    executor.submit(job)
+    assert executor.next_events(1.0) == [SlotsChanged(0)]
+    assert "frnas worker --scheduler" in executor.attendance().waiting_for
+    cluster.worker()
+    slots_become(executor, 1)
+    done = outcome(executor)
+    assert done.failure is None or done.failure is FailureKind.COLLAPSED
+    assert done.worker.startswith("tcp://")
+
+
+def test_a_worker_that_is_killed_has_lost_its_trial_and_another_goes_on_with_it(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    long_job = endless(job, "killed")
+    first = cluster.worker()
+    slots_become(executor, 1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    cluster.kill(first)
+    lost = outcome(executor)
+    assert (lost.failure, lost.trial_id) == (FailureKind.WORKER_LOST, "t0009")
+
+    cluster.worker()
+    again = replace(long_job.request, attempt=2, epochs=2)
+    executor.submit(replace(long_job, request=again))
+    done = outcome(executor)
+    assert done.attempt == 2
+    assert done.failure is not FailureKind.WORKER_LOST
+
+
+def test_a_worker_that_is_asked_to_leave_gives_its_trial_back_at_once(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    long_job = endless(job, "left")
+    worker = cluster.worker()
+    slots_become(executor, 1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    worker.send_signal(signal.SIGTERM)
+    assert outcome(executor).failure is FailureKind.WORKER_LOST
+    assert worker.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_restarted_scheduler_is_found_again_by_everybody(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    long_job = endless(job, "restarted")
+    cluster.worker()
+    slots_become(executor, 1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    port = int(resolve_scheduler(str(cluster.file)).rpartition(":")[2])
+    cluster.kill(cluster.processes[0])
+    outcomes = slots_become(executor, 0)
+    assert "no scheduler answers" in executor.attendance().waiting_for
+    cluster.scheduler(port)
+    outcomes += slots_become(executor, 1)
+    while not outcomes:
+        outcomes.append(outcome(executor))
+    assert [each.failure for each in outcomes] == [FailureKind.WORKER_LOST]
+    executor.submit(job)
+    assert outcome(executor).failure is not FailureKind.WORKER_LOST
+
+
+def test_a_plain_dask_worker_gets_no_trial(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    address = resolve_scheduler(str(cluster.file))
+    cluster.start(address, "--nthreads", "4", "--no-nanny", module="distributed.cli.dask_worker")
+    executor.submit(job)
+    with connect(address) as client:
+        client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+    assert executor.next_events(3.0) in ([], [SlotsChanged(0)])
+    assert executor.attendance().n_workers == 0
+
+
+def test_what_is_given_up_is_not_trained_any_longer(
+    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+) -> None:
+    long_job = endless(job, "given-up")
+    cluster.worker()
+    slots_become(executor, 1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    executor.close()
+    folder = Path(long_job.run_directory) / long_job.checkpoint_directory
+
+    def newest() -> str:
+        return max(path.name for path in folder.glob("epochs-*.pt"))
+
+    def is_quiet() -> bool:
+        before = newest()
+        time.sleep(1.0)
+        return newest() == before
+
+    wait_until(is_quiet)
