@@ -116,6 +116,31 @@ def info_command(
     _print_info(file, is_json=is_json, verify=verify)
 
 
+@data_app.command("baseline")
+def baseline_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A pack.")],
+    *,
+    group: Annotated[str, typer.Option(help="Column whose groups are compared.")] = "group",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure raw pixels as a trained network is measured: what a search has to beat.
+
+    Example: frnas data baseline lfw.pack --group gender
+    """
+    from workers.baseline import raw_pixel_baseline
+    from workers.settings import EvaluationSettings
+
+    answer = raw_pixel_baseline(file, split=split, group=group, settings=EvaluationSettings())
+    if is_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from frnas_search.cli_options import print_table
+    from frnas_search.tables import baseline_table
+
+    print_table(baseline_table(answer, title=f"{file}: raw pixels on the {split} split"))
+
+
 @data_app.command("synthetic")
 def synthetic_command(
     *,

@@ -137,6 +137,22 @@ def retrained_table(document: Document) -> Table:
     return table
 
 
+def baseline_table(answer: Document, *, title: str) -> Table:
+    """Costs with intervals, and each group's error and mean rank."""
+    table = _table(title=title)
+    _columns(table, ("what", "value", "mean rank", "probes"), right=3)
+    for name, cost in answer["costs"].items():
+        table.add_row(name.replace("_", " "), _cost(cost, answer["interval95"][name]), "", "")
+    for label, group in answer["metrics"]["groups"].items():
+        table.add_row(
+            f"error of {label}",
+            f"{group['error']:.4f}",
+            f"{group['mean_rank']:.3f}",
+            str(group["n_probes"]),
+        )
+    return table
+
+
 def describe_configuration(configuration: Mapping[str, Any]) -> str:
     """A configuration in one short line."""
     if ARCHITECTURE not in configuration and FAMILY not in configuration:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from results.events import Retrained
+from results.objectives import Objective
 from results.statistics import mean_and_interval
 from results.view import RunView
 
@@ -24,40 +25,38 @@ def retrained_document(view: RunView, *, run: str) -> Document:
     latest: dict[tuple[str, int], dict[int, Retrained]] = defaultdict(dict)
     for event in view.retrained:
         latest[event.config_id, event.epochs][event.seed] = event
-    names = [objective.name for objective in view.objectives]
     return {
         "schema": "frnas.retrained/1",
         "run": run,
         "event": view.last_sequence,
         "split": "test",
         "models": [
-            _entry(config_id, epochs, [by_seed[seed] for seed in sorted(by_seed)], names, kept)
+            _entry(view, [by_seed[seed] for seed in sorted(by_seed)], kept)
             for (config_id, epochs), by_seed in latest.items()
         ],
     }
 
 
 def _entry(
-    config_id: str,
-    epochs: int,
-    events: list[Retrained],
-    names: list[str],
-    kept: Mapping[str | None, Retrained],
+    view: RunView, events: list[Retrained], kept: Mapping[str | None, Retrained]
 ) -> Document:
     trained = [event for event in events if event.outcome.costs is not None]
+    costs = {each.name: _summary(trained, each) for each in view.objectives} if trained else None
     return {
-        "config_id": config_id,
-        "epochs": epochs,
-        "costs": {name: _summary(trained, name) for name in names} if trained else None,
+        "config_id": events[0].config_id,
+        "epochs": events[0].epochs,
+        "costs": costs,
         "seeds": [_seed(event, has_model=kept[event.model] is event) for event in events],
     }
 
 
-def _summary(trained: list[Retrained], name: str) -> Document:
-    mean, interval = mean_and_interval([(event.outcome.costs or {})[name] for event in trained])
+def _summary(trained: list[Retrained], objective: Objective) -> Document:
+    values = [(event.outcome.costs or {})[objective.name] for event in trained]
+    mean, interval = mean_and_interval(values)
     return {
         "mean": mean,
-        "interval95": None if interval is None else list(interval),
+        # Few seeds leave wide intervals, which know nothing of the values a cost can take.
+        "interval95": interval and [max(0.0, interval[0]), min(objective.bound, interval[1])],
         "n_seeds": len(trained),
     }
 

@@ -1,24 +1,17 @@
-"""Check that a space's networks can be built, in a process of its own.
-
-The coordinator must never import torch, yet only timm knows what it can build. Reads
-`{"space": …, "in_channels": …, "image_size": …}` from standard input and prints a JSON list of
-faults, one sentence each.
-"""
+"""Check that a space's networks can be built: only timm knows, and it comes with torch."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from search_space.candidate import SpaceSettings
+from workers.side_process import answer_with, ask
 
 
 def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: int) -> list[str]:
-    """Ask a process of its own which of the space's networks cannot be built.
+    """Ask a process of its own which of the space's networks cannot be built, a sentence each.
 
     Raises:
         subprocess.CalledProcessError: The process itself failed, which is a bug.
@@ -28,18 +21,11 @@ def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: i
         "in_channels": in_channels,
         "image_size": image_size,
     }
-    answer = subprocess.run(
-        (sys.executable, "-m", "workers.preflight"),
-        input=json.dumps(question),
-        stdout=subprocess.PIPE,  # what it has to say of its failure goes to standard error
-        text=True,
-        check=True,
-    )
-    faults: list[str] = json.loads(answer.stdout)
+    faults: list[str] = ask("workers.preflight", question)
     return faults
 
 
-def _answer(question: dict[str, Any]) -> list[str]:
+def _answer(question: Mapping[str, Any]) -> list[str]:
     from search_space.build import check_buildable  # torch must not come with the module
 
     space = dict(question["space"])
@@ -52,6 +38,4 @@ def _answer(question: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no answer
-        answer = _answer(json.load(sys.stdin))
-    sys.stdout.write(json.dumps(answer))
+    answer_with(_answer)

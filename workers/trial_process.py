@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.2
 _KEPT_LOG_LINES = 20
 _LOG_END_SECONDS = 1.0
-_CHILD = (sys.executable, "-m", "workers.child")
+_CHILD = (sys.executable, "-P", "-m", "workers.child")  # -P: not from whatever folder this is
 # Signals that somebody sends; those of a fault, such as SIGSEGV, are the configuration's.
 _KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
