@@ -9,7 +9,6 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/frnas search configs/demo.yaml
-	$(BIN)/frnas pareto demo --groups
 	@echo "front: runs/demo/pareto.json   plot: runs/demo/report/front.png"
 
 test: lint
