@@ -39,6 +39,8 @@ def scheduler_command(
 
     Example: frnas scheduler --host 0.0.0.0 --port 8786
     """
+    if scheduler_file is not None and not scheduler_file.absolute().parent.is_dir():
+        raise SearchError(f"{scheduler_file}: its folder does not exist; make it first")
     prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.cluster import serve_scheduler
 
@@ -84,16 +86,11 @@ def worker_command(
     Example: frnas worker --scheduler tcp://node1:8786 --gpus 0,1
     """
     prepare_logging(json_logs=json_logs, verbose=verbose)
-    from frnas_search.cluster import (
-        present_gpus,
-        resolve_scheduler,
-        serve_workers,
-        worker_slots,
-    )
+    from frnas_search.cluster import present_gpus, serve_workers, worker_slots
 
     names = present_gpus() if gpus is None else _gpu_names(gpus)
     slots = worker_slots(gpus=names, n_cpu_workers=cpu_workers, n_threads=threads)
-    serve_workers(resolve_scheduler(scheduler), slots, patience_seconds=patience)
+    serve_workers(scheduler, slots, patience_seconds=patience)
 
 
 def _gpu_names(text: str) -> list[str]:

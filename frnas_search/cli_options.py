@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,7 @@ def prepare_logging(*, json_logs: bool, verbose: bool) -> Console:
 
     from frnas_search.telemetry import configure_logging
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     configure_logging(console=console, json_logs=json_logs, verbose=verbose)
     return console
 
@@ -40,8 +41,12 @@ def print_table(*tables: object) -> None:
     """Print tables to standard output, as wide as they need to be where it is no terminal."""
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
+    console = Console(
+        width=None if sys.stdout.isatty() else 200,
+        # What is printed holds brackets and colons of its own, in paths and messages.
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
     for table in tables:
         console.print(table)

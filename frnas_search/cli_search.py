@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,15 +79,21 @@ def search_command(
     if (run_file is None) == (resume is None):
         raise SearchError("give either a run file or --resume RUN; configs/ has run files")
     console = prepare_logging(json_logs=json_logs, verbose=verbose)
+    from frnas_search.coordinator import StopSignal
+
     overrides = _overrides(set_, scheduler)
+    start = _resumed(resume, runs, overrides) if resume else _new(run_file, runs, overrides)
     if check:
         _check(run_file, overrides)
         return
-    stop = _stop_signal()
-    with _watchers(console, _run_name(run_file, resume), json_logs=json_logs) as watchers:
-        opened = _opened(run_file, resume, runs, overrides, watchers, stop)
-        with opened as search, _logged_to_file(search):
-            ended = search.coordinator.run(search.first)
+    stop = StopSignal()
+    with (
+        _watchers(console, start.name, json_logs=json_logs) as watchers,
+        start.open(watchers, stop) as search,
+        _logged_to_file(search),
+    ):
+        _listen(stop)
+        ended = search.coordinator.run(search.first)
     _report(search, json_logs=json_logs)
     raise typer.Exit(_EXIT_CODES[ended.state])
 
@@ -119,8 +126,8 @@ def retrain_command(
 
     Example: frnas retrain demo --select knee --seeds 3 --epochs 27
     """
-    console = prepare_logging(json_logs=json_logs, verbose=verbose)
-    del console
+    prepare_logging(json_logs=json_logs, verbose=verbose)
+    from frnas_search.coordinator import StopSignal
     from frnas_search.retrain import retrain_requests
     from frnas_search.wiring import retraining
     from results.atomic import write_json_atomically
@@ -130,7 +137,9 @@ def retrain_command(
 
     found = resolve_run(run, runs_directory=runs)
     overrides = _overrides(set_, scheduler)
-    with retraining(found, overrides=overrides, stop=_stop_signal()) as job:
+    stop = StopSignal()
+    with retraining(found, overrides=overrides, stop=stop) as job:
+        _listen(stop)
         chosen = select_configurations(job.view, select)
         n_epochs = epochs or job.view.rungs[-1]
         requests = retrain_requests(job.view, chosen, n_seeds=seeds, epochs=n_epochs)
@@ -146,13 +155,48 @@ def retrain_command(
     found.models.mkdir(exist_ok=True)
     write_json_atomically(found.models / "retrained.json", document)
     _print_retrained(document, as_json=as_json)
-    failed = any(seed["failure"] for entry in document["models"] for seed in entry["seeds"])
-    raise typer.Exit(_STOPPED if not is_done else int(failed))
+    raise typer.Exit(_STOPPED if not is_done else int(job.n_failed > 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A search that can be opened, and its run's name."""
+
+    name: str
+    open: Callable[[tuple[Watcher, ...], StopSignal], contextlib.AbstractContextManager[Search]]
+
+
+def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Start:
+    from frnas_search.config import load_run_config
+    from frnas_search.wiring import new_search
+
+    assert run_file is not None, "checked by the command"
+    config = load_run_config(run_file, overrides)
+    return _Start(
+        config.name,
+        lambda watchers, stop: new_search(config, runs, watchers=watchers, stop=stop),
+    )
+
+
+def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
+    from frnas_search.wiring import resumed_search
+    from results.run_directory import resolve_run
+
+    run = resolve_run(text, runs_directory=runs)
+    return _Start(
+        run.name,
+        lambda watchers, stop: resumed_search(
+            run, overrides=overrides, watchers=watchers, stop=stop
+        ),
+    )
 
 
 def _overrides(texts: list[str] | None, scheduler: str | None) -> tuple[str, ...]:
-    address = () if scheduler is None else (f"workers.scheduler={scheduler}",)
-    return (*(texts or ()), *address)
+    if scheduler is None:
+        return tuple(texts or ())
+    if not scheduler.strip():
+        raise SearchError("--scheduler is empty; give host:port or a scheduler file")
+    return (*(texts or ()), f"workers.scheduler={scheduler}")
 
 
 def _check(run_file: Path | None, overrides: tuple[str, ...]) -> None:
@@ -163,30 +207,6 @@ def _check(run_file: Path | None, overrides: tuple[str, ...]) -> None:
         raise RunFileError("--check needs a run file")
     prepared = prepare(load_run_config(run_file, overrides))
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
-
-
-def _opened(
-    run_file: Path | None,
-    resume: str | None,
-    runs: Path,
-    overrides: tuple[str, ...],
-    watchers: tuple[Watcher, ...],
-    stop: StopSignal,
-) -> contextlib.AbstractContextManager[Search]:
-    from frnas_search.config import load_run_config
-    from frnas_search.wiring import new_search, resumed_search
-    from results.run_directory import resolve_run
-
-    if resume is not None:
-        found = resolve_run(resume, runs_directory=runs)
-        return resumed_search(found, overrides=overrides, watchers=watchers, stop=stop)
-    assert run_file is not None
-    config = load_run_config(run_file, overrides)
-    return new_search(config, runs, watchers=watchers, stop=stop)
-
-
-def _run_name(run_file: Path | None, resume: str | None) -> str:
-    return Path(resume).name if resume is not None else str(run_file)
 
 
 @contextlib.contextmanager
@@ -216,14 +236,10 @@ def _logged_to_file(search: Search) -> Iterator[None]:
         handler.close()
 
 
-def _stop_signal() -> StopSignal:
-    """Set by SIGINT and SIGTERM from now on."""
-    from frnas_search.coordinator import StopSignal
-
-    stop = StopSignal()
+def _listen(stop: StopSignal) -> None:
+    """Let SIGINT and SIGTERM ask to stop, from now on; before, they end the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.request())
-    return stop
 
 
 def _report(search: Search, *, json_logs: bool) -> None:

@@ -207,14 +207,14 @@ async def _scheduler(
         await scheduler.close(reason="frnas-scheduler-stop")
 
 
-def serve_workers(address: str, slots: Sequence[WorkerSlot], *, patience_seconds: float) -> None:
+def serve_workers(scheduler: str, slots: Sequence[WorkerSlot], *, patience_seconds: float) -> None:
     """Run one worker for each slot until told to end (SIGINT or SIGTERM).
 
     When the scheduler goes away they wait for it to come back. A trial that is running when they
     are told to end is lost to them; it goes on elsewhere from its last checkpoint.
 
     Args:
-        address: The scheduler's.
+        scheduler: An address or a scheduler file, see `resolve_scheduler`.
         slots: Where to train.
         patience_seconds: How long to wait for a scheduler that does not answer.
 
@@ -222,51 +222,63 @@ def serve_workers(address: str, slots: Sequence[WorkerSlot], *, patience_seconds
         SchedulerUnreachableError: None answered for that long.
     """
     quiet_libraries()
-    asyncio.run(_workers(address, slots, patience_seconds))
+    asyncio.run(_workers(scheduler, slots, patience_seconds))
 
 
-async def _workers(address: str, slots: Sequence[WorkerSlot], patience_seconds: float) -> None:
+async def _workers(scheduler: str, slots: Sequence[WorkerSlot], patience_seconds: float) -> None:
     stop = _stop_event()
-    while not stop.is_set():
-        if not await _scheduler_answers(address, stop, patience_seconds):
-            return
-        with dask.config.set(_CONFIGURATION):
-            nannies = [Nanny(address, **_nanny_options(slot)) for slot in slots]
-            try:
-                await asyncio.gather(*nannies)
-                logger.info("%d workers attached to %s", len(nannies), address)
-                await _first_of(stop.wait(), *(nanny.finished() for nanny in nannies))
-            except (OSError, TimeoutError, RuntimeError) as error:
-                logger.warning("workers could not start (%s); trying again", error)
-            finally:
-                await asyncio.gather(*(nanny.close(timeout=_STOP_SECONDS) for nanny in nannies))
-        if not stop.is_set():
-            logger.warning("the scheduler at %s is gone; waiting for it", address)
-            await _first_of(stop.wait(), asyncio.sleep(_RETRY_SECONDS))
+    with dask.config.set(_CONFIGURATION):
+        await asyncio.gather(*(_worker(scheduler, slot, stop, patience_seconds) for slot in slots))
     logger.info("workers end")
 
 
-async def _scheduler_answers(address: str, stop: asyncio.Event, patience_seconds: float) -> bool:
-    """Wait until a scheduler answers; False when told to end meanwhile."""
+async def _worker(
+    scheduler: str, slot: WorkerSlot, stop: asyncio.Event, patience_seconds: float
+) -> None:
+    """Attach one worker again and again until told to end."""
+    where = "the CPU" if slot.gpu is None else f"GPU {slot.gpu}"
+    while True:
+        address = await _answering_scheduler(scheduler, stop, patience_seconds)
+        if address is None:
+            return
+        nanny = Nanny(address, **_nanny_options(slot))
+        try:
+            await nanny
+            logger.info("worker on %s attached to %s", where, address)
+            await _first_of(stop.wait(), nanny.finished())
+        except (OSError, TimeoutError, RuntimeError) as error:
+            logger.warning("the worker on %s could not start (%s); trying again", where, error)
+        finally:
+            await nanny.close(timeout=_STOP_SECONDS)
+        if not stop.is_set():
+            logger.warning("the worker on %s lost its scheduler; attaching again", where)
+            await _first_of(stop.wait(), asyncio.sleep(_RETRY_SECONDS))
+
+
+async def _answering_scheduler(
+    scheduler: str, stop: asyncio.Event, patience_seconds: float
+) -> str | None:
+    """Wait until a scheduler answers; its address, or None when told to end meanwhile."""
     loop = asyncio.get_running_loop()
     deadline, is_first = loop.time() + patience_seconds, True
     while not stop.is_set():
         try:
+            address = resolve_scheduler(scheduler)
             async with Client(
                 address, asynchronous=True, timeout=_RETRY_SECONDS, set_as_default=False
             ):
-                return True
+                return address
         except (OSError, TimeoutError, ValueError) as error:
             if loop.time() >= deadline:
                 raise SchedulerUnreachableError(
-                    f"{address}: no scheduler answered for {patience_seconds:g} s; start one "
+                    f"{scheduler}: no scheduler answered for {patience_seconds:g} s; start one "
                     "with `frnas scheduler` or check the address"
                 ) from error
             if is_first:
-                logger.info("no scheduler answers at %s yet; waiting for it", address)
+                logger.info("no scheduler answers at %s yet; waiting for it", scheduler)
                 is_first = False
             await _first_of(stop.wait(), asyncio.sleep(_RETRY_SECONDS))
-    return False
+    return None
 
 
 async def _first_of(*awaitables: Any) -> None:

@@ -275,6 +275,15 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     return config
 
 
+def with_absolute_pack(config: RunConfig) -> RunConfig:
+    """The same with the pack's path made absolute, so that it is found from everywhere."""
+    pack = config.data.pack
+    if pack is None:
+        return config
+    data = config.data.model_copy(update={"pack": pack.expanduser().absolute()})
+    return config.model_copy(update={"data": data})
+
+
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration as a run file that `load_run_config` reads back equal."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from frnas_search.limits import Limits, Spent, reached
+from frnas_search.limits import Limits, Spent, is_hopeless, reached
 from frnas_search.optimizer import proposal_of
 from frnas_search.request_factory import RequestFactory
 from frnas_search.state import (
@@ -21,6 +21,8 @@ from frnas_search.state import (
     EndState,
     Event,
     Exhausted,
+    Recall,
+    Recalled,
     Record,
     SearchState,
     StopRequested,
@@ -104,8 +106,8 @@ class Coordinator:
         Raises:
             LogError: The log cannot be written. What it holds is intact; the run can be resumed.
         """
+        self._look_at_signals()
         self._handle(*first)
-        self._check_limits()
         while self._end is None:
             self._handle(*self.executor.next_events(_TICK_SECONDS))
             self._look_at_signals()
@@ -129,6 +131,8 @@ class Coordinator:
                 self._submit(request)
             case Record(outcome):
                 self._record(outcome)
+            case Recall():
+                return [Recalled(self.executor.recall())]
             case Close(reason, end):
                 self._close(reason, end)
             case _:
@@ -136,6 +140,11 @@ class Coordinator:
         return []
 
     def _suggest(self) -> Event:
+        # Asked for one result at a time, so that a limit is never passed by more than what runs.
+        stop = self._limit()
+        if stop is not None:
+            self.log(events.StopRequested(reason=stop.reason))
+            return Exhausted(stop)
         proposal = self.optimizer.ask()
         if proposal is None:
             return Exhausted()
@@ -167,8 +176,8 @@ class Coordinator:
             self._close(self.stop_signal.reason + (words if n_running else ""), "stopped")
             return
         logger.warning(
-            "stopping when the %d running trials are done; Ctrl-C again stops at once, and they "
-            "go on from their checkpoints when the run is resumed",
+            "stopping when the running trials (at most %d) are done; Ctrl-C again stops at once, "
+            "and they go on from their checkpoints when the run is resumed",
             len(self.state.running),
         )
         self._request_stop(StopRequested(self.stop_signal.reason, "stopped"))
@@ -176,15 +185,24 @@ class Coordinator:
     def _check_limits(self) -> None:
         if self._end is not None or self.state.stopping is not None:
             return
+        stop = self._limit()
+        if stop is not None:
+            self._request_stop(stop)
+
+    def _limit(self) -> StopRequested | None:
+        """The limit that is reached, if any."""
+        if is_hopeless(self.view.failures, n_finished=self.view.n_finished):
+            kinds = ", ".join(f"{kind} {n}" for kind, n in self.view.failures.most_common())
+            words = f"the first {self.view.n_failed} trials all failed ({kinds})"
+            return StopRequested(words, "failed")
         spent = Spent(
             epochs=self.view.epochs_spent,
             gpu_seconds=self.view.gpu_seconds,
-            wall_seconds=self.view.wall_seconds,
+            wall_seconds=self.view.wall_seconds_at(self.utc_now()),
             trials_since_gain=self.view.trials_since_gain,
         )
         reason = reached(self.limits, spent)
-        if reason is not None:
-            self._request_stop(StopRequested(reason))
+        return None if reason is None else StopRequested(reason)
 
     def _request_stop(self, event: StopRequested) -> None:
         self.log(events.StopRequested(reason=event.reason))

@@ -28,7 +28,7 @@ from results.trial import FailureKind, TrialOutcome, outcome_from_json
 from workers.settings import TrialJob, job_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +53,13 @@ class DaskExecutor:
 
     Args:
         client: Connected; closed with the executor.
-        address: The scheduler's, to connect again when it was restarted.
+        find_scheduler: The scheduler's address, asked again when it was restarted.
     """
 
-    def __init__(self, client: Client, address: str) -> None:
+    def __init__(self, client: Client, find_scheduler: Callable[[], str]) -> None:
         self._client = client
-        self._address = address
+        self._find = find_scheduler
+        self._address = find_scheduler()
         self._session = uuid.uuid4().hex[:8]
         self._waiting: deque[TrialJob] = deque()
         self._running: dict[str, _Assignment] = {}
@@ -90,6 +91,12 @@ class DaskExecutor:
         self._hand_out()
         return events
 
+    def recall(self) -> tuple[str, ...]:
+        """Take back the jobs that were sent to no worker yet."""
+        waiting = tuple(job.request.trial_id for job in self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def attendance(self) -> Attendance:
         """Workers with a slot, and how many run a trial of ours."""
         missing = ""
@@ -107,10 +114,11 @@ class DaskExecutor:
             assignment.future.release()
         self._running.clear()
         self._waiting.clear()
-        with contextlib.suppress(OSError, TimeoutError):
-            self._client.close(timeout=_GOODBYE_SECONDS)
+        self._say_goodbye()
 
     def _hand_out(self) -> None:
+        if self._client.status != "running":
+            return  # what is sent now would be cancelled with the rest
         busy = {assignment.address for assignment in self._running.values()}
         free = [address for address in self._slots if address not in busy | self._suspects]
         while self._waiting and free:
@@ -164,14 +172,16 @@ class DaskExecutor:
         if now < self._next_roll_call:
             return []
         self._next_roll_call = now + _ROLL_CALL_SECONDS
+        events: list[ExecutorEvent] = []
         try:
-            events = self._connect_again() if self._client.status != "running" else []
+            if self._client.status != "running":
+                events += self._connect_again()
             self._note_present(self._present_slots())
+            events += self._losses()
         except (OSError, TimeoutError, RuntimeError) as error:
             # Trials may well go on meanwhile; what is lost shows when it answers again.
             self._note_silence(error)
-            return self._slots_changed()
-        return [*events, *self._losses(), *self._slots_changed()]
+        return [*events, *self._slots_changed()]
 
     def _present_slots(self) -> dict[str, str]:
         """Address -> resource of every worker that takes trials."""
@@ -180,7 +190,10 @@ class DaskExecutor:
         scheduler = self._client.scheduler
         if scheduler is None:
             raise ConnectionError("not connected")
-        workers = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
+        answer = self._client.sync(
+            scheduler.identity, n_workers=-1, callback_timeout=_CONNECT_SECONDS
+        )
+        workers = answer["workers"]
         return {address: slot for address, info in workers.items() if (slot := _slot(info))}
 
     def _note_present(self, slots: dict[str, str]) -> None:
@@ -227,12 +240,17 @@ class DaskExecutor:
         Raises:
             OSError: There is no scheduler yet.
         """
-        client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        with contextlib.suppress(OSError, TimeoutError):  # there is nobody to say goodbye to
-            self._client.close(timeout=_GOODBYE_SECONDS)
-        self._client = client
-        logger.info("connected to %s again", self._address)
+        address = self._find()
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        self._say_goodbye()
+        self._client, self._address = client, address
+        logger.info("connected to %s again", address)
         return self._lose(list(self._running), "the scheduler was restarted")
+
+    def _say_goodbye(self) -> None:
+        # There may be nobody left to say it to, nor a loop to say it with.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            self._client.close(timeout=_GOODBYE_SECONDS)
 
 
 def _slot(worker: Mapping[str, Any]) -> str | None:
@@ -247,9 +265,10 @@ def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     """What became of a task; called by the client's own thread once it is over."""
     if future.status == "finished":
         try:
-            return outcome_from_json(future.result(timeout=_RESULT_SECONDS))
+            answer = future.result(timeout=_RESULT_SECONDS)
         except (OSError, TimeoutError, CancelledError) as error:
             return _lost(job, f"its result could not be fetched ({error})")
+        return _decoded(job, answer)
     if future.status != "error":
         return _lost(job, f"its task was {future.status}")
     raised = future.exception(timeout=_RESULT_SECONDS)
@@ -257,6 +276,14 @@ def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     if isinstance(raised, KilledWorker | NoValidWorkerError):
         return _lost(job, "its worker died")
     return _failed(job, FailureKind.CRASHED, f"the task itself failed: {raised!r}")
+
+
+def _decoded(job: TrialJob, answer: Mapping[str, Any]) -> TrialOutcome:
+    try:
+        return outcome_from_json(answer)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        words = f"its worker answered what this frnas does not know ({error}); is it another one?"
+        return _failed(job, FailureKind.CRASHED, words)
 
 
 def _lost(job: TrialJob, detail: str) -> TrialOutcome:

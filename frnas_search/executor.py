@@ -56,6 +56,12 @@ class Executor(Protocol):
         The number of slots is reported before the first job is needed and whenever it changes.
         """
 
+    def recall(self) -> tuple[str, ...]:
+        """Take back the jobs that wait for a worker; their trial ids.
+
+        There is no `Finished` for them.
+        """
+
     def attendance(self) -> Attendance:
         """Who is there, as of the last `next_events`."""
 
@@ -85,6 +91,12 @@ class InlineExecutor:
         if self._jobs:
             events.append(Finished(self._run(self._jobs.popleft())))
         return events
+
+    def recall(self) -> tuple[str, ...]:
+        """All but as many as there are slots: those would run by now."""
+        waiting = tuple(job.request.trial_id for job in list(self._jobs)[self._n_slots :])
+        self._jobs = deque(list(self._jobs)[: self._n_slots])
+        return waiting
 
     def attendance(self) -> Attendance:
         """As many workers as slots."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from results.trial import FailureKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +13,7 @@ class Limits:
     """The first limit that is reached ends the search; None is no limit.
 
     Attributes:
-        plateau: Finished trials without any gain in hypervolume.
+        plateau: Trials finished at the highest rung without any gain in hypervolume.
     """
 
     trials: int | None = None
@@ -42,3 +45,11 @@ def reached(limits: Limits, spent: Spent) -> str | None:
         if limit is not None and value >= limit:
             return f"{limit:.15g} {words}"
     return None
+
+
+HOPELESS_TRIALS = 10
+
+
+def is_hopeless(failures: Mapping[FailureKind, int], *, n_finished: int) -> bool:
+    """Whether the first ten trials all failed: something is wrong with data, space or workers."""
+    return n_finished == 0 and sum(failures.values()) >= HOPELESS_TRIALS

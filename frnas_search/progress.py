@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from frnas_search.provenance import utc_now
 from results.events import Ended, Resumed, RunOpened, StopRequested, Submitted, Told
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def display(run: str, view: RunView, attendance: Attendance) -> Group:
         ("front", f"{len(view.front())} points"),
         ("hypervolume", f"{view.hypervolume:.4g}"),
         ("workers", f"{attendance.n_workers} ({attendance.n_busy} busy)"),
-        ("elapsed", _duration(view.wall_seconds)),
+        ("elapsed", _duration(view.wall_seconds_at(utc_now()))),
         ("time left", _duration(seconds_left(view))),
     )
     for left, right in zip(rows[::2], rows[1::2], strict=True):

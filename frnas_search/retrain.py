@@ -15,6 +15,7 @@ from frnas_search.jobs import model_name
 from frnas_search.state import (
     Close,
     Event,
+    Recall,
     Record,
     Reissued,
     SearchState,
@@ -49,11 +50,9 @@ def retrain_requests(
     configurations = {
         trial.request.config_id: trial.request.configuration for trial in view.trials.values()
     }
-    done = {
-        (event.config_id, event.seed, event.epochs)
-        for event in view.retrained
-        if event.model is not None
-    }
+    # By folder: a training of another length has taken the place of an older model.
+    kept = {event.model: event for event in view.retrained if event.model is not None}
+    done = {(event.config_id, event.seed, event.epochs) for event in kept.values()}
     seeds = range(view.opened.seed + 1, view.opened.seed + 1 + n_seeds)
     return [
         TrialRequest(
@@ -79,6 +78,7 @@ class Retraining:
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
         clock: Seconds that only rise.
+        n_failed: Requests that ended without a model.
     """
 
     executor: Executor
@@ -89,6 +89,7 @@ class Retraining:
     stop_signal: StopSignal
     utc_now: Callable[[], str]
     clock: Callable[[], float]
+    n_failed: int = 0
     _requests: dict[str, TrialRequest] = field(default_factory=dict)
     _next_reminder: float = 0.0
 
@@ -118,7 +119,7 @@ class Retraining:
                         self.executor.submit(self.make_job(request))
                     case Record(outcome):
                         self._record(outcome)
-                    case Close() | Suggest():
+                    case Close() | Suggest() | Recall():
                         pass  # nothing is asked for: all requests were there from the beginning
 
     def _record(self, outcome: TrialOutcome) -> None:
@@ -135,6 +136,7 @@ class Retraining:
         sequence = self.store.append(event, time=time)
         self.view.apply(LoggedEvent(sequence=sequence, time=time, event=event))
         if outcome.costs is None:
+            self.n_failed += 1
             logger.warning("%s failed: %s, %s", name, outcome.failure, outcome.detail)
         else:
             costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())

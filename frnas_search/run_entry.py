@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from frnas_search.config import RunConfig, load_run_config, override, parse_run_config, read_yaml
+from frnas_search.config import RunConfig, override, parse_run_config, read_yaml
 from frnas_search.errors import RunChangedError
 from results.errors import RunExistsError
 from results.lock import run_lock
 from results.sqlite_store import read_only
+from results.view import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from frnas_search.preparation import Prepared
     from results.run_directory import RunDirectory
@@ -30,13 +32,16 @@ def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
         RunFileError: An override is wrong, or touches another section.
         RunChangedError: It changes what the run was started with.
     """
-    config = load_run_config(run.run_yaml)
-    raw = override(read_yaml(run.run_yaml), overrides)
-    changed = parse_run_config(raw, where="--set")
+    started = read_yaml(run.run_yaml)
+    with read_only(run.events) as log:
+        # Limits that an earlier session raised stay raised.
+        started["stop"] = dict(fold(log.read()).limits)
+    config = parse_run_config(started, where=str(run.run_yaml))
+    changed = parse_run_config(override(started, overrides), where="--set")
     fixed = [
         name
         for name in RunConfig.model_fields
-        if name not in CHANGEABLE_SECTIONS and getattr(config, name) != getattr(changed, name)
+        if name not in CHANGEABLE_SECTIONS and _fixed(config, name) != _fixed(changed, name)
     ]
     if fixed:
         raise RunChangedError(
@@ -46,17 +51,27 @@ def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
     return changed
 
 
-def refuse_changes(run: RunDirectory, view: RunView, prepared: Prepared) -> None:
+def _fixed(config: RunConfig, section: str) -> Any:
+    """What of a section may not change; a pack may have moved, for its digest tells."""
+    value = getattr(config, section)
+    return value.model_copy(update={"pack": None}) if section == "data" else value
+
+
+def refuse_changes(
+    run: RunDirectory, view: RunView, config: RunConfig, prepared: Prepared
+) -> None:
     """Compare what the run was started with to what is there now.
 
     Raises:
-        RunChangedError: Data, space or objectives differ; all of them are named.
+        RunChangedError: Data, space, objectives, seed or rungs differ; all of them are named.
     """
     opened = view.opened
     comparisons: Iterable[tuple[str, Any, Any]] = (
         ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
         ("data digest", opened.data["digest"], prepared.data_record["digest"]),
         ("objectives", opened.objectives, prepared.objectives),
+        ("seed", opened.seed, config.seed),
+        ("rungs", opened.rungs, config.fidelity.fidelity().rungs),
     )
     changed = [
         f"its {name} was {before} and is {now}"
@@ -78,7 +93,7 @@ def refuse_other_run(run: RunDirectory) -> None:
     """
     path = run.path
     if path.is_dir() and not _has_events(run):
-        if {each.name.split("-")[0] for each in path.iterdir()} <= _LEFT_BY_A_START:
+        if all(_is_left_by_a_start(each) for each in path.iterdir()):
             return
         raise RunExistsError(f"{path}: holds other files; give the run another `name`")
     if path.exists():
@@ -86,6 +101,11 @@ def refuse_other_run(run: RunDirectory) -> None:
             f"{path}: holds another run; resume it with `frnas search --resume {path}`, or give "
             "this one another `name`"
         )
+
+
+def _is_left_by_a_start(path: Path) -> bool:
+    """Also SQLite's companions of the log, and files that were being written."""
+    return path.name.split("-")[0] in _LEFT_BY_A_START or ".tmp." in path.name
 
 
 def _has_events(run: RunDirectory) -> bool:
@@ -115,7 +135,7 @@ def begun_directory(run: RunDirectory) -> Iterator[None]:
 
 def _remove_leftovers(run: RunDirectory) -> None:
     for path in run.path.iterdir():
-        if path.is_file() and path.name.split("-")[0] in _LEFT_BY_A_START:
+        if path.is_file() and _is_left_by_a_start(path):
             path.unlink()
     with contextlib.suppress(OSError):  # something else lies there by now
         run.path.rmdir()

@@ -36,8 +36,10 @@ class Suggested:
 
 
 @dataclass(frozen=True, slots=True)
-class Exhausted:
-    """The optimizer has nothing left to propose."""
+class Recalled:
+    """Trials that still waited for a worker and were taken back; a resumed run goes on there."""
+
+    trial_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,26 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """A limit is reached or an operator asks; running trials may finish."""
+    """A limit is reached or an operator asks; trials that run may finish, others are recalled."""
 
     reason: str
     end: EndState = "finished"
 
 
-Event: TypeAlias = SlotsChanged | Reissued | Suggested | Exhausted | Finished | StopRequested
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """There is nothing to suggest.
+
+    Attributes:
+        stop: The limit that is reached; None when the optimizer has nothing left to propose.
+    """
+
+    stop: StopRequested | None = None
+
+
+Event: TypeAlias = (
+    SlotsChanged | Reissued | Suggested | Exhausted | Finished | Recalled | StopRequested
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,11 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Take back the trials that wait for a worker, and answer with `Recalled`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Nothing is running and nothing more will be asked."""
 
@@ -85,7 +105,7 @@ class Close:
     end: EndState
 
 
-Action: TypeAlias = Suggest | Submit | Record | Close
+Action: TypeAlias = Suggest | Submit | Record | Recall | Close
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +117,8 @@ class SearchState:
         n_asked: Trials ever proposed; with `max_trials` it bounds what is asked, so that a limit
             of 30 gives 30 results and not 30 plus what was in flight.
         running: Trials with the cluster, by trial id.
+        is_leaving: A stop was requested: what is not running any more stays in flight in the log,
+            for a resumed run.
         is_suggesting: A `Suggest` is out and not answered yet.
         is_closed: `Close` was returned; whatever happens later changes nothing any more.
     """
@@ -107,6 +129,7 @@ class SearchState:
     n_slots: int = 0
     running: dict[str, TrialRequest] = field(default_factory=dict)
     stopping: StopRequested | None = None
+    is_leaving: bool = False
     is_suggesting: bool = False
     is_closed: bool = False
 
@@ -119,25 +142,28 @@ class SearchState:
         return [] if self.is_closed else self._apply(event)
 
     def _apply(self, event: Event) -> list[Action]:
+        actions: list[Action] = []
         match event:
             case SlotsChanged(n_slots):
                 self.n_slots = n_slots
-                return self._refill()
             case Reissued(request):
                 return self._start(request)
             case Suggested(request):
                 self.n_asked += 1
                 self.is_suggesting = False
-                return [*self._start(request), *self._refill()]
-            case Exhausted():
+                actions = self._start(request)
+            case Exhausted(stop):
                 self.is_suggesting = False
-                return self._stop(StopRequested("the space holds nothing more to propose"))
+                actions = self._stop(stop) if stop else self._end_with_what_runs()
             case Finished(outcome):
                 return self._finish(outcome)
+            case Recalled(trial_ids):
+                self._leave(trial_ids)
             case StopRequested():
-                return self._stop(event)
+                actions = self._stop(event)
             case _:
                 assert_never(event)
+        return [*actions, *self._refill()]
 
     def _start(self, request: TrialRequest) -> list[Action]:
         self.running[request.trial_id] = request
@@ -148,16 +174,29 @@ class SearchState:
         if request is None or request.attempt != outcome.attempt:
             return []  # a late answer of an attempt that was already given up
         if outcome.failure is FailureKind.WORKER_LOST and request.attempt < self.max_attempts:
-            return self._start(replace(request, attempt=request.attempt + 1))
+            if not self.is_leaving:
+                return self._start(replace(request, attempt=request.attempt + 1))
+            self._leave((outcome.trial_id,))
+            return self._refill()
         del self.running[outcome.trial_id]
         return [Record(outcome), *self._refill()]
 
-    def _stop(self, event: StopRequested) -> list[Action]:
-        self.stopping = self.stopping or event
-        return self._refill()
+    def _stop(self, stop: StopRequested) -> list[Action]:
+        is_first, self.is_leaving = not self.is_leaving, True
+        self.stopping = self.stopping or stop
+        return [Recall()] if is_first and self.running else []
+
+    def _end_with_what_runs(self) -> list[Action]:
+        reason = "the space holds nothing more to propose"
+        self.stopping = self.stopping or StopRequested(reason)
+        return []
+
+    def _leave(self, trial_ids: tuple[str, ...]) -> None:
+        for trial_id in trial_ids:
+            del self.running[trial_id]
 
     def _refill(self) -> list[Action]:
-        """One suggestion at a time: each is answered by `Suggested` or `Exhausted`."""
+        """One suggestion at a time: the next one after the answer."""
         if self.is_suggesting:
             return []
         end = self.stopping or self._limit_of_trials()

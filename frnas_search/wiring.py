@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from dataclasses import dataclass
@@ -16,10 +17,7 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import (
-    RunConfig,
-    to_yaml,
-)
+from frnas_search.config import RunConfig, to_yaml, with_absolute_pack
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
@@ -90,7 +88,7 @@ def new_search(
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with executor_for(config) as executor, begun_directory(run):
-        write_text_atomically(run.run_yaml, to_yaml(config))
+        write_text_atomically(run.run_yaml, to_yaml(with_absolute_pack(config)))
         record = manifest(
             run=run.name,
             seed=config.seed,
@@ -139,7 +137,7 @@ def resumed_search(
     plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
-        refuse_changes(run, fold(log), prepared)
+        refuse_changes(run, fold(log), config, prepared)
         with executor_for(config) as executor, _optimizer(plan) as optimizer:
             coordinator = _coordinator(
                 plan,
@@ -161,8 +159,9 @@ def executor_for(config: RunConfig) -> Iterator[Executor]:
         SchedulerUnreachableError: No scheduler answers at the address.
     """
     if config.workers.scheduler is not None:
-        address = resolve_scheduler(config.workers.scheduler)
-        with contextlib.closing(DaskExecutor(connect(address), address)) as executor:
+        # A scheduler that was restarted may have written another address into its file.
+        find = functools.partial(resolve_scheduler, config.workers.scheduler)
+        with contextlib.closing(DaskExecutor(connect(find()), find)) as executor:
             yield executor
         return
     gpus = [] if config.training.device == "cpu" else present_gpus()
@@ -175,7 +174,7 @@ def executor_for(config: RunConfig) -> Iterator[Executor]:
         )
     with (
         local_cluster(slots) as (client, address),
-        contextlib.closing(DaskExecutor(client, address)) as executor,
+        contextlib.closing(DaskExecutor(client, lambda: address)) as executor,
     ):
         yield executor
 
@@ -194,7 +193,7 @@ def retraining(
     plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         view = fold(store.read())
-        refuse_changes(run, view, prepared)
+        refuse_changes(run, view, config, prepared)
         with executor_for(config) as executor:
             yield Retraining(
                 executor=executor,

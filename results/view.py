@@ -55,7 +55,7 @@ class RunView:
         wall_seconds: Seconds that coordinators were at work, all sessions together.
         hypervolume: Of the front at the highest rung, in the product of the objectives' units.
         history: One point for each trial that ended, in order.
-        trials_since_gain: Trials that finished since the hypervolume last rose.
+        trials_since_gain: Trials that finished at the highest rung since the hypervolume rose.
         last_sequence: Of the last event applied, 0 before the first.
         updated: That event's time.
     """
@@ -128,6 +128,13 @@ class RunView:
         self._take(logged)
         self.last_sequence, self.updated = logged.sequence, logged.time
         self.last_event = logged
+
+    def wall_seconds_at(self, time: str) -> float:
+        """Seconds that coordinators have been at work by `time`, ISO 8601, not in the past."""
+        if self.state != "running" or not self.updated:
+            return self.wall_seconds
+        before, now = (datetime.fromisoformat(each) for each in (self.updated, time))
+        return self.wall_seconds + max(0.0, (now - before).total_seconds())
 
     def finished_at(self, rung: int) -> list[TrialRecord]:
         """Trials with costs at one rung, in the order they were asked."""
@@ -244,8 +251,9 @@ class RunView:
             return
         self.n_finished += 1
         before = self.hypervolume
-        if trial.request.rung == self.top_rung:
-            self._enter_front(trial)
+        if trial.request.rung < self.top_rung:
+            return
+        self._enter_front(trial)
         self.trials_since_gain = 0 if self.hypervolume > before else self.trials_since_gain + 1
 
     def _enter_front(self, trial: TrialRecord) -> None:
@@ -283,9 +291,7 @@ class RunView:
         """Count the time since the event before, unless no coordinator was at work between."""
         if self.last_event is None or isinstance(logged.event, Resumed | Retrained):
             return
-        if self.state == "running":
-            before, now = (datetime.fromisoformat(t) for t in (self.updated, logged.time))
-            self.wall_seconds += max(0.0, (now - before).total_seconds())
+        self.wall_seconds = self.wall_seconds_at(logged.time)
 
 
 def fold(events: Iterable[LoggedEvent]) -> RunView:

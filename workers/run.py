@@ -254,8 +254,10 @@ def _save_model(training: Training, job: TrialJob, pack: Pack, metrics: Mapping[
 
 
 def _detail(error: BaseException) -> str:
-    """The message of an error raised on purpose; the end of the traceback of any other."""
+    """The message of an error raised on purpose; of any other the end of the traceback too."""
     if failure_kind(error) is not FailureKind.CRASHED:
         return str(error) or type(error).__name__
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join(lines[-_DETAIL_LINES:])
+    # The reason first: lists of trials show the first line only.
+    reason = "".join(traceback.format_exception_only(error)).strip()
+    lines = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    return "\n".join([reason, *lines[-_DETAIL_LINES:]])

@@ -25,6 +25,7 @@ def ask(module: str, question: Mapping[str, Any]) -> Any:
         stdout=subprocess.PIPE,  # what it has to say of its failure goes to standard error
         text=True,
         check=True,
+        start_new_session=True,  # Ctrl-C is for whoever asked
     )
     return json.loads(answer.stdout)
 

@@ -60,10 +60,13 @@ class TrialProcess:
             clock: Seconds that only rise.
         """
         try:
-            return self._run(job, is_wanted, clock)
+            outcome = self._run(job, is_wanted, clock)
         except BaseException:
             self.close()  # its answer must not be taken for the next job's
             raise
+        if outcome.failure is FailureKind.CRASHED:
+            self.close()  # after a CUDA error, for one, nothing works in that process any more
+        return outcome
 
     def _run(
         self, job: TrialJob, is_wanted: Callable[[], bool], clock: Callable[[], float]

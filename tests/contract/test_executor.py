@@ -69,7 +69,7 @@ def dask_executors() -> Iterator[Callable[[], Executor]]:
     from distributed import Client
 
     with local_cluster(worker_slots(gpus=[], n_cpu_workers=2)) as (_, address):
-        yield lambda: DaskExecutor(Client(address, set_as_default=False), address)
+        yield lambda: DaskExecutor(Client(address, set_as_default=False), lambda: address)
 
 
 @pytest.fixture(scope="module", params=[inline_executors, dask_executors])
@@ -128,6 +128,18 @@ def test_the_same_trial_may_be_tried_again(executor: Executor) -> None:
     executor.submit(replace(job(1), request=replace(job(1).request, attempt=2)))
     _, (outcome,) = collect(executor, 1)
     assert (outcome.trial_id, outcome.attempt) == ("t0001", 2)
+
+
+def test_jobs_that_wait_for_a_worker_can_be_taken_back(executor: Executor) -> None:
+    executor.next_events(5.0)
+    for number in range(6):
+        executor.submit(job(number))
+    recalled = executor.recall()
+    assert recalled == tuple(f"t{number:04d}" for number in range(2, 6))
+    _, outcomes = collect(executor, 2)
+    assert sorted(each.trial_id for each in outcomes) == ["t0000", "t0001"]
+    assert executor.recall() == ()
+    assert executor.next_events(1.0) == []
 
 
 def test_the_attendance_is_known(executor: Executor) -> None:

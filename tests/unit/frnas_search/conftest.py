@@ -36,7 +36,7 @@ OPENED = RunOpened(
     seed=7,
     versions={},
     at="2026-01-01T00:00:00Z",
-    stop={"trials": None},
+    stop={"trials": 200},
 )
 
 

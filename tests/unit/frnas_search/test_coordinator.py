@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from frnas_search.coordinator import StopSignal
@@ -140,6 +142,9 @@ class InterruptingExecutor:
             return []
         return [Finished(succeed(self.jobs.pop(0)))] if self.jobs else []
 
+    def recall(self) -> tuple[str, ...]:
+        return ()
+
     def attendance(self) -> Attendance:
         return Attendance(n_workers=2, n_busy=len(self.jobs))
 
@@ -184,11 +189,61 @@ def test_a_limit_that_is_reached_ends_the_search(
     ended = search.coordinator.run()
     assert ended.state == "finished"
     assert reason in ended.reason
-    # One more may be in flight when the limit is reached: it may end.
-    assert search.coordinator.view.n_finished in (n_trials, n_trials + 1)
-    assert kinds(search.store)[-3:] == ["StopRequested", "Told", "Ended"] or (
-        kinds(search.store)[-2:] == ["StopRequested", "Ended"]
+    assert search.coordinator.view.n_finished == n_trials
+    assert kinds(search.store)[-2:] == ["StopRequested", "Ended"]
+
+
+def test_the_time_that_passes_without_events_counts_towards_the_limit(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1)], limits=Limits(wall_hours=0.5))
+    minutes = itertools.count()
+    search.coordinator.utc_now = lambda: f"2026-01-01T00:{min(next(minutes), 59):02d}:00Z"
+
+    class Lost(InterruptingExecutor):
+        """A worker that never answers; its jobs can be taken back."""
+
+        def recall(self) -> tuple[str, ...]:
+            return tuple(job.request.trial_id for job in self.jobs)
+
+        def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
+            self._n_calls += 1
+            return [SlotsChanged(1)] if self._n_calls == 1 else []
+
+    search.coordinator.executor = Lost(search.stop, n_requests=0)
+    ended = search.coordinator.run()
+    assert ended == events.Ended(state="finished", reason="0.5 hours have passed")
+    assert search.coordinator.view.n_running == 1
+
+
+def test_a_search_whose_first_trials_all_fail_is_given_up(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(i) for i in range(30)], run_job=fail)
+    ended = search.coordinator.run()
+    assert ended == events.Ended(
+        state="failed", reason="the first 10 trials all failed (collapsed 10)"
     )
+
+
+def test_one_that_succeeded_once_goes_on_whatever_fails(new_search: type[SearchBuilder]) -> None:
+    def fail_later(job: TrialJob) -> TrialOutcome:
+        return succeed(job) if job.request.trial_id == "t0001" else fail(job)
+
+    search = new_search(
+        [proposal(i) for i in range(30)], run_job=fail_later, limits=Limits(trials=20)
+    )
+    assert search.coordinator.run().state == "finished"
+    assert search.coordinator.view.n_failed == 19
+
+
+def test_a_request_to_stop_before_the_beginning_trains_nothing(
+    new_search: type[SearchBuilder],
+) -> None:
+    search = new_search([proposal(1)])
+    search.stop.request()
+    assert search.coordinator.run().state == "stopped"
+    assert search.coordinator.view.trials == {}
 
 
 def test_trials_of_an_earlier_session_are_handed_out_first(

@@ -90,6 +90,8 @@ def test_the_display_shows_everything_that_was_promised(new_search: type[SearchB
 
 def test_time_left_follows_the_limit_that_comes_first(new_search: type[SearchBuilder]) -> None:
     view = new_search([proposal(1), proposal(2)], limits=Limits(trials=2)).coordinator.view
+    assert seconds_left(view) is None, "nothing is done yet"
+    view.limits = {"trials": None, "plateau": 3}
     assert fraction_done(view) is None
     assert seconds_left(view) is None
     search = new_search([proposal(1), proposal(2)])

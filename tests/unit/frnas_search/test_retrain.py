@@ -64,7 +64,10 @@ def test_results_go_into_the_log_and_what_is_done_is_not_done_again(
     ]
     assert retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9) == []
     assert len(retrain_requests(job.view, ["c0001"], n_seeds=3, epochs=9)) == 1
-    assert len(retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27)) == 2
+    longer = retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27)
+    assert len(longer) == 2
+    assert job.run(longer)
+    assert len(retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9)) == 2, "overwritten"
 
 
 def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchBuilder) -> None:
@@ -73,6 +76,7 @@ def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchB
 
     job = retraining_of(search, fail_at_nine)
     assert job.run(retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9))
+    assert job.n_failed == 1
     again = retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9)
     assert [request.seed for request in again] == [9]
     (entry,) = retrained_document(job.view, run="test")["models"]

@@ -8,6 +8,7 @@ from frnas_search.config import parse_run_config, to_yaml
 from frnas_search.errors import RunChangedError, RunFileError
 from frnas_search.run_entry import begun_directory, refuse_other_run, resumed_config
 from results.errors import RunExistsError, RunLockedError
+from results.events import LimitsChanged
 from results.run_directory import RunDirectory
 from results.sqlite_store import SqliteStore
 from tests.unit.frnas_search.conftest import OPENED
@@ -45,6 +46,7 @@ def test_a_start_that_fails_leaves_nothing(run: RunDirectory) -> None:
 def test_a_start_that_was_killed_may_be_made_again(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     run.run_yaml.write_text("x")
+    (run.path / ".manifest.0f.tmp.json").write_text("{")
     SqliteStore.create(run.events).close()
     refuse_other_run(run)
 
@@ -80,6 +82,25 @@ def with_run_file(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     config = parse_run_config({"name": "x", "data": {"synthetic": {}}}, where="test")
     run.run_yaml.write_text(to_yaml(config))
+    begin(run)
+
+
+def test_limits_that_an_earlier_session_raised_stay_raised(run: RunDirectory) -> None:
+    with_run_file(run)
+    with SqliteStore.open(run.events) as store:
+        store.append(LimitsChanged(stop={"trials": 400, "epochs": 7}), time=OPENED.at)
+    config = resumed_config(run, ("stop.wall_hours=2",))
+    assert (config.stop.trials, config.stop.epochs, config.stop.wall_hours) == (400, 7, 2.0)
+
+
+def test_a_pack_may_have_moved(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    config = parse_run_config({"name": "x", "data": {"pack": "a.pack"}}, where="test")
+    run.run_yaml.write_text(to_yaml(config))
+    begin(run)
+    assert resumed_config(run, ("data.pack=/b.pack",)).data.pack == Path("/b.pack")
+    with pytest.raises(RunChangedError, match="data cannot change"):
+        resumed_config(run, ("data.group=age",))
 
 
 def test_limits_and_workers_may_change_on_resuming(run: RunDirectory) -> None:

@@ -63,5 +63,7 @@ def test_a_budget_belongs_to_the_rung_it_was_rounded_to(
 
 
 @given(fidelities())
-def test_the_epochs_of_a_rung_belong_to_that_rung(fidelity: Fidelity) -> None:
-    assert [fidelity.rung_of(epochs) for epochs in fidelity.rungs] == list(range(fidelity.n_rungs))
+def test_an_unrounded_budget_belongs_to_the_rung_it_rounds_to(fidelity: Fidelity) -> None:
+    exponents = range(fidelity.n_rungs - 1, -1, -1)
+    budgets = [fidelity.max_epochs / fidelity.eta**exponent for exponent in exponents]
+    assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))

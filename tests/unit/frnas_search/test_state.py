@@ -14,6 +14,8 @@ from frnas_search.state import (
     Event,
     Exhausted,
     Finished,
+    Recall,
+    Recalled,
     Record,
     Reissued,
     SearchState,
@@ -174,7 +176,7 @@ def test_a_second_answer_and_one_of_an_unknown_trial_are_ignored(state: SearchSt
 
 def test_stop_closes_only_after_running_trials_end(state: SearchState) -> None:
     assert actions_of(state, StopRequested("operator", "stopped"), done("a"), done("b")) == [
-        [],
+        [Recall()],
         [Record(done("a").outcome)],
         [Record(done("b").outcome), Close("operator", "stopped")],
     ]
@@ -192,21 +194,50 @@ def test_the_first_of_several_stops_gives_the_reason(state: SearchState) -> None
     assert state.handle(done("b"))[-1] == Close("plateau", "finished")
 
 
-def test_a_trial_whose_worker_is_lost_while_the_search_stops_is_still_retried(
+def test_a_trial_whose_worker_is_lost_while_the_search_stops_is_left_for_a_resumed_run(
     state: SearchState,
 ) -> None:
-    assert actions_of(
-        state, StopRequested("operator"), lost("a"), done("b"), done("a", attempt=2)
-    ) == [
+    assert actions_of(state, StopRequested("operator"), lost("a"), done("b")) == [
+        [Recall()],
         [],
-        [Submit(request("a", attempt=2))],
-        [Record(done("b").outcome)],
-        [Record(done("a", attempt=2).outcome), Close("operator", "finished")],
+        [Record(done("b").outcome), Close("operator", "finished")],
+    ]
+
+
+def test_trials_that_wait_for_a_worker_are_recalled_when_the_search_stops(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, StopRequested("operator"), Recalled(("b",)), done("a")) == [
+        [Recall()],
+        [],
+        [Record(done("a").outcome), Close("operator", "finished")],
+    ]
+
+
+def test_a_search_whose_trials_all_wait_stops_at_once(state: SearchState) -> None:
+    assert actions_of(state, StopRequested("operator"), Recalled(("a", "b"))) == [
+        [Recall()],
+        [Close("operator", "finished")],
+    ]
+
+
+def test_an_exhausted_space_recalls_nothing_and_still_retries(state: SearchState) -> None:
+    assert actions_of(state, done("a"), Exhausted(), lost("b"))[1:] == [
+        [],
+        [Submit(request("b", attempt=2))],
+    ]
+
+
+def test_a_limit_that_is_reached_answers_a_suggestion_and_stops(state: SearchState) -> None:
+    stop = Exhausted(StopRequested("9 epochs are trained"))
+    assert actions_of(state, done("a"), stop, Recalled(("b",)))[1:] == [
+        [Recall()],
+        [Close("9 epochs are trained", "finished")],
     ]
 
 
 def test_more_workers_do_not_revive_a_search_that_stops(state: SearchState) -> None:
-    assert actions_of(state, StopRequested("operator"), SlotsChanged(8)) == [[], []]
+    assert actions_of(state, StopRequested("operator"), SlotsChanged(8)) == [[Recall()], []]
 
 
 def test_a_suggestion_that_is_awaited_when_a_stop_comes_is_trained_before_the_close() -> None:
@@ -331,7 +362,8 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         super().__init__()
         self.state = SearchState(max_attempts=1)
         self.most_slots = self.n_reissued = self.n_asked = 0
-        self.is_suggesting = False
+        self.is_suggesting = self.is_recalling = False
+        self.left: set[str] = set()
         self.running: dict[str, int] = {}
         self.submitted: Counter[tuple[str, int]] = Counter()
         self.recorded: Counter[str] = Counter()
@@ -376,6 +408,10 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     )
     def finish(self, which: int, failure: FailureKind | None) -> None:
         name, attempt = sorted(self.running.items())[which % len(self.running)]
+        is_lost = failure is RETRIED and attempt < self.state.max_attempts
+        if is_lost and self.state.is_leaving:
+            del self.running[name]
+            self.left.add(name)
         self.send(failed(name, failure, attempt) if failure else done(name, attempt))
 
     @precondition(lambda self: self.submitted)
@@ -384,6 +420,16 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         name, attempt = sorted(self.submitted)[which % len(self.submitted)]
         if self.running.get(name) != attempt:
             self.send(done(name, attempt))
+
+    @precondition(lambda self: self.is_recalling)
+    @rule(which=st.sets(st.integers(0, 99)))
+    def take_back(self, which: set[int]) -> None:
+        self.is_recalling = False
+        waiting = [name for index, name in enumerate(sorted(self.running)) if index in which]
+        for name in waiting:
+            del self.running[name]
+            self.left.add(name)
+        self.send(Recalled(tuple(waiting)))
 
     @rule(really=st.integers(0, 9))
     def stop(self, really: int) -> None:
@@ -406,6 +452,9 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
             case Record(outcome):
                 assert self.running.pop(outcome.trial_id) == outcome.attempt
                 self.recorded[outcome.trial_id] += 1
+            case Recall():
+                assert not self.is_recalling, "recalled once"
+                self.is_recalling = True
             case Close():
                 assert not self.running
                 assert not self.is_suggesting
@@ -419,8 +468,9 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     def no_trial_is_lost_or_counted_twice(self) -> None:
         assert set(self.recorded.values()) | set(self.submitted.values()) <= {1}
         all_trials = {f"t{index}" for index in range(self.n_asked)}
-        assert set(self.recorded) | set(self.running) == all_trials
+        assert set(self.recorded) | set(self.running) | self.left == all_trials
         assert not set(self.recorded) & set(self.running)
+        assert not self.left & (set(self.recorded) | set(self.running))
 
     @invariant()
     def no_more_is_asked_than_the_limit(self) -> None:
@@ -434,7 +484,8 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         while self.running:
             self.finish(0, None)
         assert len(self.closes) == 1
-        assert set(self.recorded) == {f"t{index}" for index in range(self.n_asked)}
+        all_trials = {f"t{index}" for index in range(self.n_asked)}
+        assert set(self.recorded) | self.left == all_trials
 
 
 TestAnyCourseOfEvents = AnyCourseOfEvents.TestCase

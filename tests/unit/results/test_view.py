@@ -123,13 +123,13 @@ def test_the_history_has_a_point_for_each_trial_that_ended(run) -> None:
     assert run.view.history == [(4, 6, 2.5), (7, 9, 2.5), (10, 15, 3.75)]
 
 
-def test_the_plateau_counts_finished_trials_since_the_last_gain(run) -> None:
+def test_the_plateau_counts_trials_finished_at_the_highest_rung_since_the_last_gain(run) -> None:
     run.trial(1, 0.5, 5.0)
     run.trial(2, 0.6, 6.0)
     run.trial(3, 0.1, 1.0, rung=0)
     run.ask(4)
     run.fail(4)
-    assert run.view.trials_since_gain == 2
+    assert run.view.trials_since_gain == 1
 
     run.trial(5, 0.4, 4.0)
     assert run.view.trials_since_gain == 0
