@@ -24,7 +24,7 @@ from frnas_search.jobs import JobTemplate
 from frnas_search.limits import Limits
 from frnas_search.preparation import Prepared, prepare
 from frnas_search.provenance import git_commit, library_versions, manifest, utc_now
-from frnas_search.publishing import FilePublisher
+from frnas_search.publishing import CheckpointCollector, FilePublisher
 from frnas_search.replay import replay
 from frnas_search.request_factory import RequestFactory
 from frnas_search.retrain import Retraining
@@ -108,7 +108,7 @@ def new_search(
                 optimizer=optimizer,
                 executor=executor,
                 store=store,
-                watchers=(publisher, *watchers),
+                watchers=(publisher, CheckpointCollector(run), *watchers),
                 stop=stop,
             )
             for watcher in watchers:
@@ -144,7 +144,7 @@ def resumed_search(
                 optimizer=optimizer,
                 executor=executor,
                 store=store,
-                watchers=(FilePublisher(run), *watchers),
+                watchers=(FilePublisher(run), CheckpointCollector(run), *watchers),
                 stop=stop,
             )
             first = _take_over(coordinator, log, config)

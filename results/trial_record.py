@@ -14,7 +14,7 @@ class TrialRecord:
     """One trial: what was asked, and what came of it so far.
 
     Attributes:
-        attempts: Attempts handed to the cluster; 0 while it waits for a worker.
+        attempts: Attempts handed to the executor, where they may still wait for a worker.
         worker: Where it ran, or else where it was meant to run.
         outcome: None until it ended; its metrics hold no NaN.
     """

@@ -60,10 +60,3 @@ def test_a_budget_belongs_to_the_rung_it_was_rounded_to(
     assert [fidelity.rung_of(budget * (1 + rounding_error)) for budget in budgets] == list(
         range(top + 1)
     )
-
-
-@given(fidelities())
-def test_an_unrounded_budget_belongs_to_the_rung_it_rounds_to(fidelity: Fidelity) -> None:
-    exponents = range(fidelity.n_rungs - 1, -1, -1)
-    budgets = [fidelity.max_epochs / fidelity.eta**exponent for exponent in exponents]
-    assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))
