@@ -7,8 +7,10 @@ the run's log.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frnas_search.jobs import model_name
@@ -141,6 +143,9 @@ class Retraining:
         else:
             costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())
             logger.info("%s: test %s  in %.1f s", name, costs, outcome.seconds)
+            job = self.make_job(request)  # its model is safe; nothing goes on from its checkpoint
+            folder = Path(job.run_directory) / job.checkpoint_directory
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _remind(self) -> None:
         attendance = self.executor.attendance()

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.metrics import IntArray, Ranks
+from workers.angles import IntArray
+from workers.metrics import Ranks
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workers.angles import IntArray, identity_angles
 from workers.bootstrap import bootstrap_intervals
 from workers.embedding import embed
 from workers.errors import CollapsedError, DataError
-from workers.metrics import IntArray, Ranks, costs_of, evaluate_ranks, metrics_to_json
+from workers.metrics import Ranks, costs_of, evaluate_ranks, metrics_to_json
 from workers.pack import GroupColumn, Pack
 from workers.pictures import Pictures
 from workers.ranks import collapse_reason, leave_one_out_ranks, require_finite
@@ -72,7 +73,7 @@ def evaluate(
         raise CollapsedError(reason)
     ranks = leave_one_out_ranks(embeddings.to(device), identity)
     require_above_chance(ranks, identity)
-    return _evaluation(ranks, pack, rows, group, settings)
+    return _evaluation(embeddings, ranks, pack, rows, group, settings)
 
 
 def raw_pixel_evaluation(
@@ -89,7 +90,7 @@ def raw_pixel_evaluation(
     pixels = torch.from_numpy(pack.images[rows]).flatten(1).float()
     embeddings = F.normalize(pixels - pixels.mean(dim=0), dim=1)
     ranks = leave_one_out_ranks(embeddings, pack.identity[rows])
-    return _evaluation(ranks, pack, rows, group, settings)
+    return _evaluation(embeddings, ranks, pack, rows, group, settings)
 
 
 def evaluation_rows(pack: Pack, *, split: Split, max_images: int) -> NDArray[np.int64]:
@@ -156,11 +157,19 @@ def require_above_chance(ranks: Ranks, identity: IntArray) -> None:
 
 
 def _evaluation(
-    ranks: Ranks, pack: Pack, rows: NDArray[np.int64], group: str, settings: EvaluationSettings
+    embeddings: Tensor,
+    ranks: Ranks,
+    pack: Pack,
+    rows: NDArray[np.int64],
+    group: str,
+    settings: EvaluationSettings,
 ) -> Evaluation:
     column = _group_column(pack, group)
     identity, codes = pack.identity[rows], column.codes[rows]
     metrics = evaluate_ranks(ranks, identity=identity, codes=codes, labels=column.labels)
+    angles = identity_angles(
+        embeddings.numpy(), identity=identity, codes=codes, labels=column.labels
+    )
     return Evaluation(
         costs=costs_of(metrics),
         interval95=bootstrap_intervals(
@@ -170,7 +179,7 @@ def _evaluation(
             n_replicates=settings.n_replicates,
             seed=_BOOTSTRAP_SEED,
         ),
-        metrics=metrics_to_json(metrics),
+        metrics=metrics_to_json(metrics, angles),
     )
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.angles import Angles, IntArray
 from workers.errors import DataError
-
-IntArray: TypeAlias = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +185,17 @@ def costs_of(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def metrics_to_json(metrics: Metrics) -> dict[str, Any]:
-    """The metrics as a JSON object: `overall` with the gaps, `groups` by label, and counts."""
+def metrics_to_json(metrics: Metrics, angles: Angles) -> dict[str, Any]:
+    """The metrics as a JSON object: `overall` with the gaps, `groups` by label, and counts.
+
+    The angles of all and of each group stand beside their other metrics.
+    """
     return {
-        "overall": {**asdict(metrics.overall), **asdict(metrics.gaps)},
-        "groups": {label: asdict(group) for label, group in metrics.groups.items()},
+        "overall": {**asdict(metrics.overall), **asdict(metrics.gaps), **angles.overall},
+        "groups": {
+            label: {**asdict(group), **angles.groups.get(label, {})}
+            for label, group in metrics.groups.items()
+        },
         "n_probes": metrics.overall.n_probes,
         "n_identities": metrics.overall.n_identities,
         "n_singletons": metrics.n_singletons,

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.angles import IntArray
 from workers.errors import TrainingDivergedError
-from workers.metrics import IntArray, Ranks
+from workers.metrics import Ranks
 
 NO_MATE = -1
 MAX_MEAN_COSINE = 0.95

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,15 @@ def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchB
     assert [seed["failure"] for seed in entry["seeds"]] == [None, "collapsed"]
     assert entry["costs"]["error"]["n_seeds"] == 1
     assert entry["costs"]["error"]["interval95"] is None
+
+
+def test_checkpoints_go_when_the_model_is_there(search: SearchBuilder, tmp_path: Path) -> None:
+    job = retraining_of(search)
+    job.make_job = lambda request: replace(job_of(request), run_directory=str(tmp_path))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/epochs-0009.pt").touch()
+    assert job.run(retrain_requests(job.view, ["c0001"], n_seeds=1, epochs=9))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lost_worker_is_retried(search: SearchBuilder) -> None:

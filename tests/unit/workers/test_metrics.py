@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.angles import Angles
 from workers.errors import DataError
 from workers.metrics import (
     Ranks,
@@ -24,6 +25,9 @@ from workers.metrics import (
 
 TABLE = Path(__file__).parents[4] / "shared/frnas-results/analysis/vgg_val_phase1.csv"
 N_PER_GROUP = 15_300
+
+
+NO_ANGLES = Angles(overall={}, groups={})
 
 
 def ranks_of(values: list[int] | np.ndarray) -> Ranks:
@@ -119,7 +123,7 @@ def test_an_undefined_ratio_is_none_and_not_nan() -> None:
     assert metrics.gaps.error_ratio is None
     assert metrics.gaps.rank_ratio is None
     assert metrics.gaps.ratio == 0.5
-    text = json.dumps(metrics_to_json(metrics), allow_nan=False)
+    text = json.dumps(metrics_to_json(metrics, NO_ANGLES), allow_nan=False)
     assert json.loads(text)["overall"]["error_ratio"] is None
 
 
@@ -179,7 +183,7 @@ def test_costs_do_not_depend_on_the_order_of_the_labels(
         codes=new_code[codes],
         labels=[labels[i] for i in order],
     )
-    assert metrics_to_json(first) == metrics_to_json(second)
+    assert metrics_to_json(first, NO_ANGLES) == metrics_to_json(second, NO_ANGLES)
     assert all(math.isfinite(cost) for cost in costs_of(first).values())
     assert first.gaps.worst_group_error >= first.overall.error
 
