@@ -6,9 +6,8 @@ killed, and any number of API processes may serve the same folder.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from results.errors import LogError, ResultsError, RunNotFoundError, SelectionEr
 from results.query import list_runs, load_view
 from results.run_directory import RunDirectory
 from results.schema import SchemaName, schema
+from results.selection import max_costs
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STATUS_CODES: dict[type[ResultsError], int] = {
@@ -110,7 +110,7 @@ def _add_runs(app: FastAPI, runs_directory: Path) -> None:
     ) -> dict[str, Any]:
         """The front with costs, intervals, metrics, configurations and provenance."""
         view, state = load_view(_run(runs_directory, run), at=at)
-        limits = _max_costs(maxima or [])
+        limits = max_costs(maxima or [])
         return pareto_document(view, run=run, state=state, rung=rung, max_costs=limits)
 
     @app.get(
@@ -136,20 +136,6 @@ def _run(runs_directory: Path, name: str) -> RunDirectory:
     if run is None or not run.exists():
         raise RunNotFoundError(f"there is no run {name!r}; /runs lists those there are")
     return run
-
-
-def _max_costs(texts: Sequence[str]) -> dict[str, float]:
-    """`error=0.3` each, as objective -> largest cost."""
-    limits = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            limits[name] = float(number)
-        except ValueError:
-            limits[name] = math.nan
-        if not math.isfinite(limits[name]):
-            raise SelectionError(f"max={text}: write it as OBJECTIVE=COST, such as error=0.3")
-    return limits
 
 
 def _responses(name: SchemaName) -> dict[int | str, dict[str, Any]]:

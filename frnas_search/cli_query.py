@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +18,7 @@ from frnas_search.cli_options import (
     print_table,
 )
 from frnas_search.errors import PortInUseError
-from results.errors import RunNotFoundError, SelectionError
+from results.errors import RunNotFoundError
 
 
 def pareto_command(
@@ -55,10 +54,11 @@ def pareto_command(
     from results.documents import pareto_csv, pareto_document
     from results.query import load_view
     from results.run_directory import resolve_run
+    from results.selection import max_costs
 
     found = resolve_run(run, runs_directory=runs)
     view, state = load_view(found, at=at)
-    limits = _max_costs(maxima or [])
+    limits = max_costs(maxima or [])
     document = pareto_document(view, run=found.name, state=state, rung=rung, max_costs=limits)
     if form == "json":
         _print_json(document)
@@ -168,20 +168,6 @@ def _serve(runs_directory: Path, host: str, port: int) -> None:
         logging.getLogger(__name__).info("serving %s at %s", runs_directory, address)
         config = uvicorn.Config(create_app(runs_directory), log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _max_costs(texts: list[str]) -> dict[str, float]:
-    """`error=0.3` each, as objective -> largest cost."""
-    limits = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            limits[name] = float(number)
-        except ValueError:
-            limits[name] = math.nan
-        if not math.isfinite(limits[name]):
-            raise SelectionError(f"--max {text}: write it as COST=VALUE, such as error=0.3")
-    return limits
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -167,7 +167,7 @@ class _Start:
 
 
 def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Start:
-    from frnas_search.config import load_run_config
+    from frnas_search.run_file import load_run_config
     from frnas_search.wiring import new_search
 
     assert run_file is not None, "checked by the command"
@@ -200,8 +200,8 @@ def _overrides(texts: list[str] | None, scheduler: str | None) -> tuple[str, ...
 
 
 def _check(run_file: Path | None, overrides: tuple[str, ...]) -> None:
-    from frnas_search.config import load_run_config
     from frnas_search.preparation import prepare
+    from frnas_search.run_file import load_run_config
 
     if run_file is None:
         raise RunFileError("--check needs a run file")

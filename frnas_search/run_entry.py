@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from frnas_search.config import RunConfig, override, parse_run_config, read_yaml
+from frnas_search.config import RunConfig, parse_run_config
 from frnas_search.errors import RunChangedError
+from frnas_search.run_file import override, read_yaml
 from results.errors import RunExistsError
 from results.lock import run_lock
 from results.sqlite_store import read_only

@@ -17,7 +17,7 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import RunConfig, to_yaml, with_absolute_pack
+from frnas_search.config import RunConfig, with_absolute_pack
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
@@ -34,6 +34,7 @@ from frnas_search.run_entry import (
     refuse_other_run,
     resumed_config,
 )
+from frnas_search.run_file import to_yaml
 from frnas_search.smac_optimizer import SmacOptimizer
 from frnas_search.state import Event, Reissued, SearchState
 from results.atomic import write_json_atomically, write_text_atomically

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -38,6 +39,24 @@ def select(view: RunView, selection: str) -> list[str]:
         chosen = front if text == "front" else [front[knee(view.costs_of(front))]]
         return _each_once(trial.request.config_id for trial in chosen)
     return _each_once(_configurations(view, text))
+
+
+def max_costs(texts: Iterable[str]) -> dict[str, float]:
+    """`error=0.3` each, as objective -> largest cost.
+
+    Raises:
+        SelectionError: One is written in another way.
+    """
+    limits = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            limits[name] = float(number)
+        except ValueError:
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise SelectionError(f"max {text}: write it as OBJECTIVE=COST, such as error=0.3")
+    return limits
 
 
 def knee(costs: FloatArray) -> int:

@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from frnas_search.cli import app
-from frnas_search.config import RunConfig, load_run_config
+from frnas_search.config import RunConfig
+from frnas_search.run_file import load_run_config
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -18,13 +18,10 @@ from frnas_search.config import (
     Section,
     SpaceSection,
     TrainingSection,
-    load_run_config,
-    override,
     parse_run_config,
-    read_yaml,
-    to_yaml,
 )
 from frnas_search.errors import RunFileError
+from frnas_search.run_file import load_run_config, override, read_yaml, to_yaml
 from frnas_search.schedule import Fidelity
 from results.objectives import OBJECTIVE_NAMES
 from search_space.candidate import SpaceSettings
@@ -447,3 +444,11 @@ def test_no_file_is_more_than_faults(raw: dict[str, Any]) -> None:
 def test_no_override_is_more_than_a_fault(text: str) -> None:
     with contextlib.suppress(RunFileError):
         parsed(text)
+
+
+@pytest.mark.parametrize("text", ["name: a\nname: b\n", "name: a\ndata: {group: g, group: h}\n"])
+def test_a_key_that_is_named_twice_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(RunFileError, match=r"twice\.yaml: .* line \d: '\w+' is named twice"):
+        load_run_config(path)

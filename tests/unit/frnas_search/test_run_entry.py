@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from frnas_search.config import parse_run_config, to_yaml
+from frnas_search.config import parse_run_config
 from frnas_search.errors import RunChangedError, RunFileError
 from frnas_search.run_entry import begun_directory, refuse_other_run, resumed_config
+from frnas_search.run_file import to_yaml
 from results.errors import RunExistsError, RunLockedError
 from results.events import LimitsChanged
 from results.run_directory import RunDirectory
