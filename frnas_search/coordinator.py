@@ -95,6 +95,7 @@ class Coordinator:
     clock: Callable[[], float]
     _end: events.Ended | None = None
     _stops_seen: int = 0
+    _n_failed_before: int = 0
     _next_reminder: float = field(default=0.0)
 
     def run(self, first: Iterable[Event] = ()) -> events.Ended:
@@ -106,6 +107,7 @@ class Coordinator:
         Raises:
             LogError: The log cannot be written. What it holds is intact; the run can be resumed.
         """
+        self._n_failed_before = self.view.n_failed
         self._look_at_signals()
         self._handle(*first)
         while self._end is None:
@@ -191,7 +193,8 @@ class Coordinator:
 
     def _limit(self) -> StopRequested | None:
         """The limit that is reached, if any."""
-        if is_hopeless(self.view.failures, n_finished=self.view.n_finished):
+        n_failed_now = self.view.n_failed - self._n_failed_before
+        if is_hopeless(n_finished=self.view.n_finished, n_failed_now=n_failed_now):
             kinds = ", ".join(f"{kind} {n}" for kind, n in self.view.failures.most_common())
             words = f"the first {self.view.n_failed} trials all failed ({kinds})"
             return StopRequested(words, "failed")

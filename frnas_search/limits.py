@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-from results.trial import FailureKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +47,9 @@ def reached(limits: Limits, spent: Spent) -> str | None:
 HOPELESS_TRIALS = 10
 
 
-def is_hopeless(failures: Mapping[FailureKind, int], *, n_finished: int) -> bool:
-    """Whether the first ten trials all failed: something is wrong with data, space or workers."""
-    return n_finished == 0 and sum(failures.values()) >= HOPELESS_TRIALS
+def is_hopeless(*, n_finished: int, n_failed_now: int) -> bool:
+    """Whether ten trials of this session failed and none of any ever succeeded.
+
+    Then something is wrong with data, space or workers; a resumed run gets ten more tries.
+    """
+    return n_finished == 0 and n_failed_now >= HOPELESS_TRIALS

@@ -226,6 +226,19 @@ def test_a_search_whose_first_trials_all_fail_is_given_up(
     )
 
 
+def test_a_run_that_was_given_up_gets_ten_more_tries_when_it_is_resumed(
+    new_search: type[SearchBuilder],
+) -> None:
+    first = new_search([proposal(i) for i in range(30)], run_job=fail)
+    first.coordinator.run()
+    first.store.append(events.Resumed(reissued=(), versions={}), time=first.coordinator.utc_now())
+    mended = new_search([proposal(i) for i in range(30, 60)], store=first.store)
+    assert mended.coordinator.run().state == "finished"
+    again = new_search([proposal(i) for i in range(30)], run_job=fail)
+    again.coordinator.run()
+    assert again.coordinator.view.n_failed == 10
+
+
 def test_one_that_succeeded_once_goes_on_whatever_fails(new_search: type[SearchBuilder]) -> None:
     def fail_later(job: TrialJob) -> TrialOutcome:
         return succeed(job) if job.request.trial_id == "t0001" else fail(job)
