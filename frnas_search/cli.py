@@ -33,6 +33,7 @@ _PLACE_ERRORS = {
     errno.EACCES: "access is denied; check its permissions",
     errno.EPERM: "access is denied; check its permissions",
     errno.EROFS: "it is read-only; choose another place",
+    errno.ENAMETOOLONG: "its name is too long; choose another",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
 }
 

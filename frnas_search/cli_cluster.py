@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from frnas_search.cli_options import JsonLogs, Verbose, prepare_logging
+from frnas_search.cli_options import JsonLogs, Verbose, prepare_logging, require_host
 from frnas_search.errors import SearchError
 
 
@@ -39,6 +39,7 @@ def scheduler_command(
 
     Example: frnas scheduler --host 0.0.0.0 --port 8786
     """
+    require_host(host)
     if scheduler_file is not None and not scheduler_file.absolute().parent.is_dir():
         raise SearchError(f"{scheduler_file}: its folder does not exist; make it first")
     prepare_logging(json_logs=json_logs, verbose=verbose)
@@ -86,9 +87,15 @@ def worker_command(
     Example: frnas worker --scheduler tcp://node1:8786 --gpus 0,1
     """
     prepare_logging(json_logs=json_logs, verbose=verbose)
-    from frnas_search.cluster import present_gpus, serve_workers, worker_slots
+    from frnas_search.cluster import absent_gpus, present_gpus, serve_workers, worker_slots
 
     names = present_gpus() if gpus is None else _gpu_names(gpus)
+    absent = absent_gpus(names)
+    if absent:
+        raise SearchError(
+            f"--gpus {','.join(names)}: nvidia-smi knows no GPU {', '.join(absent)} here; name "
+            "others, or none to train on the CPU"
+        )
     slots = worker_slots(gpus=names, n_cpu_workers=cpu_workers, n_threads=threads)
     serve_workers(scheduler, slots, patience_seconds=patience)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frnas_search.errors import SearchError
 from results.run_directory import RUNS_DIRECTORY
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ def prepare_logging(*, json_logs: bool, verbose: bool) -> Console:
     console = Console(stderr=True, markup=False, emoji=False)
     configure_logging(console=console, json_logs=json_logs, verbose=verbose)
     return console
+
+
+def require_host(host: str) -> None:
+    """Refuse an empty address, which servers take for all the machine's addresses.
+
+    Raises:
+        SearchError: It is empty.
+    """
+    if not host.strip():
+        raise SearchError("--host is empty; give an address, such as 127.0.0.1")
 
 
 def print_table(*tables: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,9 +16,13 @@ from frnas_search.cli_options import (
     Verbose,
     prepare_logging,
     print_table,
+    require_host,
 )
 from frnas_search.errors import PortInUseError
 from results.errors import RunNotFoundError
+
+if TYPE_CHECKING:
+    from results.view import RunView
 
 
 def pareto_command(
@@ -68,6 +72,8 @@ def pareto_command(
         from frnas_search.tables import groups_table, pareto_table
 
         print_table(pareto_table(document), *([groups_table(document)] if groups else []))
+        if not document["front"]:
+            typer.echo(_why_empty(view, hides=bool(limits)))
 
 
 def status_command(
@@ -139,6 +145,7 @@ def serve_command(
 
     Example: frnas serve runs --port 8080
     """
+    require_host(host)
     if not runs_directory.is_dir():
         raise RunNotFoundError(f"{runs_directory}: no such folder; give the one that holds runs")
     prepare_logging(json_logs=json_logs, verbose=verbose)
@@ -168,6 +175,13 @@ def _serve(runs_directory: Path, host: str, port: int) -> None:
         logging.getLogger(__name__).info("serving %s at %s", runs_directory, address)
         config = uvicorn.Config(create_app(runs_directory), log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _why_empty(view: RunView, *, hides: bool) -> str:
+    if hides and view.front():
+        return f"--max hides all {len(view.front())} points of the front"
+    epochs = view.rungs[-1]
+    return f"no trial has finished {epochs} epochs, the highest rung, yet; try --rung 0"
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -82,7 +82,9 @@ def search_command(
     from frnas_search.coordinator import StopSignal
 
     overrides = _overrides(set_, scheduler)
-    start = _resumed(resume, runs, overrides) if resume else _new(run_file, runs, overrides)
+    start = (
+        _new(run_file, runs, overrides) if resume is None else _resumed(resume, runs, overrides)
+    )
     if check:
         _check(run_file, overrides)
         return
@@ -112,6 +114,9 @@ def retrain_command(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="By default the search's maximal epochs.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace models of another length.")
+    ] = False,
     scheduler: Scheduler = None,
     set_: Set = None,
     runs: RunsDirectory = DEFAULT_RUNS,
@@ -142,7 +147,9 @@ def retrain_command(
         _listen(stop)
         chosen = select_configurations(job.view, select)
         n_epochs = epochs or job.view.rungs[-1]
-        requests = retrain_requests(job.view, chosen, n_seeds=seeds, epochs=n_epochs)
+        requests = retrain_requests(
+            job.view, chosen, n_seeds=seeds, epochs=n_epochs, overwrite=overwrite
+        )
         logger.info(
             "%d models to train: %s, %d seeds, %d epochs",
             len(requests),

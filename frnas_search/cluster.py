@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
+_ADDRESS = re.compile(r"((?P<protocol>tcp|tls|ws|wss|ucx|ucxx)://)?[^\s:/]+(:[^\s:/]+)*:\d{1,5}")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CONFIGURATION = {
     # Losing a worker is the state machine's business; Dask must not try again behind its back.
@@ -72,16 +74,40 @@ def present_gpus() -> list[str]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    return [index for index, _ in _driver_gpus()]
+
+
+def absent_gpus(names: Sequence[str]) -> list[str]:
+    """Which of the names are none that this machine's driver knows; MIG slices are not looked up.
+
+    Args:
+        names: Indices, or UUIDs or the beginnings of some, as in CUDA_VISIBLE_DEVICES.
+    """
+    known = [name for gpu in _driver_gpus() for name in gpu]
+    return [
+        name
+        for name in names
+        if not name.startswith("MIG-")
+        and name not in known
+        and not (name.startswith("GPU-") and any(uuid.startswith(name) for uuid in known))
+    ]
+
+
+def _driver_gpus() -> list[tuple[str, str]]:
+    """Index and UUID of each GPU that nvidia-smi lists; none without it."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     listed = subprocess.run(  # noqa: S603 - the driver's own program
-        (program, "--query-gpu=index", "--format=csv,noheader"),
+        (program, "--query-gpu=index,uuid", "--format=csv,noheader"),
         capture_output=True,
         text=True,
         check=False,
     )
-    return listed.stdout.split() if listed.returncode == 0 else []
+    if listed.returncode != 0:
+        return []
+    rows = (line.partition(",") for line in listed.stdout.splitlines())
+    return [(index.strip(), uuid.strip()) for index, _, uuid in rows]
 
 
 def worker_slots(
@@ -114,9 +140,12 @@ def resolve_scheduler(text: str) -> str:
                 f"{text}: no scheduler file; start one with "
                 f"`frnas scheduler --scheduler-file {text}`"
             ) from None
-    if "://" not in text and text.rpartition(":")[2].isdigit():
-        return f"tcp://{text}"
-    return text
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        raise SchedulerUnreachableError(
+            f"{text!r}: no address of a scheduler; write it as host:port, or name a scheduler file"
+        )
+    return text if found["protocol"] else f"tcp://{text}"
 
 
 def connect(address: str, *, timeout_seconds: float = 10.0) -> Client:
@@ -184,20 +213,26 @@ async def _scheduler(
     host: str, port: int, scheduler_file: Path | None, dashboard: str | None
 ) -> None:
     with dask.config.set(_CONFIGURATION):
-        scheduler = Scheduler(
-            host=host,
-            port=port,
-            scheduler_file=None if scheduler_file is None else str(scheduler_file),
-            dashboard=dashboard is not None,
-            dashboard_address=dashboard or "127.0.0.1:0",
-        )
         stop = _stop_event()
         try:
+            scheduler = Scheduler(
+                host=host,
+                port=port,
+                scheduler_file=None if scheduler_file is None else str(scheduler_file),
+                dashboard=dashboard is not None,
+                dashboard_address=dashboard or "127.0.0.1:0",
+            )
             await scheduler
         except (OSError, RuntimeError) as error:  # Dask wraps what it could not start with
-            reason = getattr(error.__cause__ or error, "strerror", None) or error
+            cause = error.__cause__ or error
+            reason = getattr(cause, "strerror", None) or cause
+            if scheduler_file is not None and getattr(cause, "filename", None):
+                raise PortInUseError(
+                    f"{scheduler_file}: cannot be written ({reason}); name another file"
+                ) from error
+            places = f"{host}:{port}" + (f" or {dashboard} (--dashboard)" if dashboard else "")
             raise PortInUseError(
-                f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host"
+                f"{places}: cannot listen there ({reason}); choose another --port or --host"
             ) from error
         logger.info(
             "scheduler at %s; workers: frnas worker --scheduler %s", *[scheduler.address] * 2

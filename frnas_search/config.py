@@ -173,7 +173,7 @@ class EvaluationSection(Section):
 class SearchSection(Section):
     """How the optimizer starts."""
 
-    initial_configurations: PositiveInt = 10
+    initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
 
 
 class WorkersSection(Section):

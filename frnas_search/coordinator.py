@@ -163,7 +163,12 @@ class Coordinator:
         request = self.view.trials[outcome.trial_id].request
         self.optimizer.tell(proposal_of(request), outcome.costs)
 
+    def _kinds(self) -> str:
+        return ", ".join(f"{kind} {n}" for kind, n in self.view.failures.most_common())
+
     def _close(self, reason: str, end: EndState) -> None:
+        if end == "finished" and self.view.n_failed and not self.view.n_finished:
+            reason, end = f"{reason}, and every trial failed ({self._kinds()})", "failed"
         ended = events.Ended(state=end, reason=reason)
         self.log(ended)
         self._end = ended
@@ -195,8 +200,7 @@ class Coordinator:
         """The limit that is reached, if any."""
         n_failed_now = self.view.n_failed - self._n_failed_before
         if is_hopeless(n_finished=self.view.n_finished, n_failed_now=n_failed_now):
-            kinds = ", ".join(f"{kind} {n}" for kind, n in self.view.failures.most_common())
-            words = f"the first {self.view.n_failed} trials all failed ({kinds})"
+            words = f"the first {self.view.n_failed} trials all failed ({self._kinds()})"
             return StopRequested(words, "failed")
         spent = Spent(
             epochs=self.view.epochs_spent,

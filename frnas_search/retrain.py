@@ -6,6 +6,7 @@ the run's log.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from collections import deque
@@ -24,6 +25,7 @@ from frnas_search.state import (
     Submit,
     Suggest,
 )
+from results.errors import SelectionError
 from results.events import LoggedEvent, Retrained
 from results.trial import TrialOutcome, TrialRequest
 
@@ -43,11 +45,14 @@ _REMINDER_SECONDS = 60.0
 
 
 def retrain_requests(
-    view: RunView, config_ids: Sequence[str], *, n_seeds: int, epochs: int
+    view: RunView, config_ids: Sequence[str], *, n_seeds: int, epochs: int, overwrite: bool = False
 ) -> list[TrialRequest]:
     """One request for each configuration and seed that has no model of these epochs yet.
 
     Seeds are the search's own plus 1, 2, … so that none of them is the one that was selected on.
+
+    Raises:
+        SelectionError: A model of another length would be overwritten, and that is not wanted.
     """
     configurations = {
         trial.request.config_id: trial.request.configuration for trial in view.trials.values()
@@ -55,7 +60,14 @@ def retrain_requests(
     # By folder: a training of another length has taken the place of an older model.
     kept = {event.model: event for event in view.retrained if event.model is not None}
     done = {(event.config_id, event.seed, event.epochs) for event in kept.values()}
+    lengths = {(event.config_id, event.seed): event.epochs for event in kept.values()}
     seeds = range(view.opened.seed + 1, view.opened.seed + 1 + n_seeds)
+    for key in itertools.product(config_ids, seeds):
+        if not overwrite and lengths.get(key, epochs) != epochs:
+            raise SelectionError(
+                f"models/{model_name(*key)} was trained for {lengths[key]} epochs; give "
+                f"--overwrite to replace it by one of {epochs}, or move it away first"
+            )
     return [
         TrialRequest(
             trial_id=f"retrain-{model_name(config_id, seed)}-e{epochs}",

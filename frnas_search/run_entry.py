@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.config import RunConfig, parse_run_config
-from frnas_search.errors import RunChangedError
+from frnas_search.errors import RunChangedError, RunFileError
 from frnas_search.run_file import override, read_yaml
 from results.errors import RunExistsError
 from results.lock import run_lock
@@ -122,9 +122,13 @@ def begun_directory(run: RunDirectory) -> Iterator[None]:
 
     Raises:
         OSError: It cannot be made or written to.
+        RunFileError: No folder can be made there.
         RunLockedError: Another process holds it.
     """
-    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise RunFileError(f"{run.path}: cannot be made there; choose another --runs") from None
     with run_lock(run.path):
         refuse_other_run(run)  # again: another start may have come first
         try:

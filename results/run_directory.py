@@ -67,8 +67,11 @@ class RunDirectory:
         return self.path / "checkpoints" / config_id
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
-        return self.events.is_file()
+        """Whether a run was started here; a name that no file can have is that of no run."""
+        try:
+            return self.events.is_file()
+        except OSError:
+            return False
 
 
 def resolve_run(text: str, *, runs_directory: Path = RUNS_DIRECTORY) -> RunDirectory:

@@ -34,6 +34,7 @@ SMALLEST_WIDTH = 0.02
 LARGEST_WIDTH = 4.0
 MOST_BLOCKS_PER_STAGE = 8
 SMALLEST_EMBEDDING = 8
+LARGEST_EMBEDDING = 16_384
 
 
 def build_space(settings: SpaceSettings, seed: int) -> ConfigurationSpace:
@@ -109,10 +110,10 @@ def space_faults(settings: SpaceSettings) -> list[str]:
             f"space.blocks_per_stage: {settings.blocks_per_stage} is outside 1 to "
             f"{MOST_BLOCKS_PER_STAGE}"
         )
-    if settings.embedding_size < SMALLEST_EMBEDDING:
+    if not SMALLEST_EMBEDDING <= settings.embedding_size <= LARGEST_EMBEDDING:
         faults.append(
-            f"space.embedding_size: {settings.embedding_size} is too small; "
-            f"give {SMALLEST_EMBEDDING} or more"
+            f"space.embedding_size: {settings.embedding_size} is outside {SMALLEST_EMBEDDING} to "
+            f"{LARGEST_EMBEDDING}"
         )
     return [*faults, *_family_faults(settings)]
 

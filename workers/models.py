@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from results.atomic import write_bytes_atomically, write_json_atomically
@@ -54,12 +57,16 @@ class EmbeddingNetwork(nn.Module):
         self.network = network
         self.description = description
 
-    def forward(self, images: Tensor) -> Tensor:
+    @torch.no_grad()
+    def forward(self, images: Tensor | NDArray[np.generic]) -> Tensor:
         """Embeddings (b, d) of aligned faces (b, channels, size, size), pixels 0..255.
+
+        No gradient is kept; to train on, use `network`.
 
         Raises:
             ValueError: The pictures have another shape.
         """
+        images = torch.as_tensor(images, device=next(self.network.parameters()).device)
         side = self.description.image_size
         expected = (self.description.channels, side, side)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
@@ -90,7 +97,7 @@ def save_model(directory: Path, network: nn.Module, description: ModelDescriptio
     return path
 
 
-def load_model(path: Path) -> EmbeddingNetwork:
+def load_model(path: Path | str) -> EmbeddingNetwork:
     """The model that `save_model` wrote, on the CPU and in evaluation mode.
 
     Args:
@@ -100,6 +107,7 @@ def load_model(path: Path) -> EmbeddingNetwork:
         CheckpointError: A file is missing, damaged, of another version or of another model.
         InvalidConfigurationError: The configuration is not one of this version's space.
     """
+    path = Path(path)
     directory = path.parent if path.name == DESCRIPTION_NAME else path
     try:
         content = json.loads((directory / DESCRIPTION_NAME).read_text(encoding="utf-8"))

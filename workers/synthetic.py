@@ -82,6 +82,7 @@ _POSE = {
     "block_tone": (0.0, 0.8),
 }
 _OCCLUDED_FRACTION = 0.15
+_LARGEST_SIZE = 512
 _NOISE = 0.025
 _N_MARKS = 8
 _MARK_CONTRAST = 0.10
@@ -129,6 +130,10 @@ class SyntheticSettings:
             # Not `<`, for NaN must not pass.
             if not smallest <= value < math.inf:
                 raise DataError(f"synthetic {name} {value} is too small; give {smallest} or more")
+        if self.size > _LARGEST_SIZE:
+            raise DataError(
+                f"synthetic size {self.size} is too large; give {_LARGEST_SIZE} or less"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

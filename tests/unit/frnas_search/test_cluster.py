@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frnas_search.cluster import present_gpus, resolve_scheduler, worker_slots
+from frnas_search.cluster import absent_gpus, present_gpus, resolve_scheduler, worker_slots
 from frnas_search.errors import SchedulerUnreachableError
 
 
@@ -36,17 +36,38 @@ def test_the_environment_says_which_gpus_may_be_used(
 
 
 @pytest.mark.parametrize(
-    ("answer", "exit_code", "names"), [("0\n1\n", 0, ["0", "1"]), ("no devices", 9, [])]
+    ("answer", "exit_code", "names"),
+    [("0, GPU-1a\n1, GPU-2b\n", 0, ["0", "1"]), ("no devices", 9, [])],
 )
 def test_else_the_driver_is_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, exit_code: int, names: list[str]
 ) -> None:
-    program = tmp_path / "nvidia-smi"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    pretend_driver(monkeypatch, tmp_path, answer, exit_code)
+    assert present_gpus() == names
+
+
+def pretend_driver(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, answer: str, exit_code: int = 0
+) -> None:
+    program = folder / "nvidia-smi"
     program.write_text(f"#!/bin/sh\nprintf '{answer}'\nexit {exit_code}\n")
     program.chmod(0o755)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert present_gpus() == names
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_gpus_that_the_driver_does_not_know_are_absent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend_driver(monkeypatch, tmp_path, "0, GPU-1a\n1, GPU-2b\n")
+    known = ["0", "1", "GPU-1a", "GPU-2", "MIG-7"]
+    assert absent_gpus([*known, "2", "-1", "x", "GPU-3"]) == ["2", "-1", "x", "GPU-3"]
+
+
+@pytest.mark.parametrize("text", ["", "node1", "127.0.0.1", "http://node1:8786", "a b:1", "x:"])
+def test_what_is_no_address_is_refused_before_anything_connects(text: str) -> None:
+    with pytest.raises(SchedulerUnreachableError, match="write it as host:port"):
+        resolve_scheduler(text)
 
 
 def test_a_machine_without_a_driver_has_no_gpus(

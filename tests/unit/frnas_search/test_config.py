@@ -150,7 +150,7 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
         ("fidelity.max_epochs=2000000", "fidelity.max_epochs: input should be less than or equal"),
         ("space.preset=dag", "space.preset: input should be 'paper', 'timm' or 'joint' (it is "),
         ("space.width=9", "space.width: 9.0 is outside 0.02 to 4; below it no channels are left"),
-        ("space.embedding_size=4", "space.embedding_size: 4 is too small; give 8 or more"),
+        ("space.embedding_size=4", "space.embedding_size: 4 is outside 8 to 16384"),
         ("space.families=[a]", "space.families: write its keys below it, or leave it out (it is "),
         ("space.families.a=x", "space.families.a: write a list, such as `[a, b]` (it is 'x')"),
         ("objectives=error", "objectives: write a list, such as `[a, b]` (it is 'error')"),

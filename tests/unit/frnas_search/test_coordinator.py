@@ -226,6 +226,13 @@ def test_a_search_whose_first_trials_all_fail_is_given_up(
     )
 
 
+def test_a_search_in_which_nothing_succeeded_has_failed(new_search: type[SearchBuilder]) -> None:
+    search = new_search([proposal(1)], run_job=fail, limits=Limits(trials=1))
+    assert search.coordinator.run() == events.Ended(
+        state="failed", reason="1 trials are done, and every trial failed (collapsed 1)"
+    )
+
+
 def test_a_run_that_was_given_up_gets_ten_more_tries_when_it_is_resumed(
     new_search: type[SearchBuilder],
 ) -> None:

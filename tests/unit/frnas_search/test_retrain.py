@@ -9,6 +9,7 @@ import pytest
 from frnas_search.coordinator import StopSignal
 from frnas_search.executor import InlineExecutor
 from frnas_search.retrain import Retraining, retrain_requests
+from results.errors import SelectionError
 from results.events import Retrained
 from results.retraining import retrained_document
 from results.trial import FailureKind, TrialOutcome
@@ -66,10 +67,21 @@ def test_results_go_into_the_log_and_what_is_done_is_not_done_again(
     ]
     assert retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9) == []
     assert len(retrain_requests(job.view, ["c0001"], n_seeds=3, epochs=9)) == 1
-    longer = retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27)
+
+
+def test_a_model_of_another_length_is_overwritten_only_when_told_to(
+    search: SearchBuilder,
+) -> None:
+    job = retraining_of(search)
+    assert job.run(retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9))
+    with pytest.raises(SelectionError, match=r"models/c0001-s8 was trained for 9 .*--overwrite"):
+        retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27)
+    longer = retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27, overwrite=True)
     assert len(longer) == 2
     assert job.run(longer)
-    assert len(retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9)) == 2, "overwritten"
+    assert retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=27) == []
+    again = retrain_requests(job.view, ["c0001"], n_seeds=2, epochs=9, overwrite=True)
+    assert len(again) == 2, "the shorter ones are gone"
 
 
 def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchBuilder) -> None:

@@ -174,7 +174,11 @@ def test_sound_settings_have_no_faults() -> None:
         (SpaceSettings(width=float("nan")), "space.width: nan is outside 0.02 to 4; "),
         (SpaceSettings(blocks_per_stage=0), "space.blocks_per_stage: 0 is outside 1 to 8"),
         (SpaceSettings(blocks_per_stage=9), "space.blocks_per_stage: 9 is outside 1 to 8"),
-        (SpaceSettings(embedding_size=7), "space.embedding_size: 7 is too small; give 8 or more"),
+        (SpaceSettings(embedding_size=7), "space.embedding_size: 7 is outside 8 to 16384"),
+        (
+            SpaceSettings(embedding_size=10**12),
+            "space.embedding_size: 1000000000000 is outside 8 to 16384",
+        ),
         (
             SpaceSettings(preset="darts"),  # type: ignore[arg-type]
             "space.preset: 'darts' is not known; choose from paper, timm, joint",

@@ -107,3 +107,10 @@ def test_a_description_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no readable model"):
         load_model(tmp_path)
+
+
+def test_arrays_and_the_path_as_text_will_do_and_no_gradient_is_kept(tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, trained_network(), DESCRIPTION).parent))
+    embeddings = model(faces().numpy())
+    assert torch.equal(embeddings, model(faces()))
+    assert embeddings.numpy().shape == (5, 16)
