@@ -22,7 +22,7 @@ from typing import Any
 import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
-from frnas_search.errors import PortInUseError, SchedulerUnreachableError
+from frnas_search.errors import AddressError, PortInUseError, SchedulerUnreachableError
 from frnas_search.telemetry import quiet_libraries
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ def resolve_scheduler(text: str) -> str:
     """The address that `text` means: an address, or a file that a scheduler wrote.
 
     Raises:
-        SchedulerUnreachableError: It is neither.
+        AddressError: It is neither.
+        SchedulerUnreachableError: The file is not there, or holds no address.
     """
     path = Path(text)
     if path.suffix == ".json" or path.is_file():
@@ -142,7 +143,7 @@ def resolve_scheduler(text: str) -> str:
             ) from None
     found = _ADDRESS.fullmatch(text)
     if found is None:
-        raise SchedulerUnreachableError(
+        raise AddressError(
             f"{text!r}: no address of a scheduler; write it as host:port, or name a scheduler file"
         )
     return text if found["protocol"] else f"tcp://{text}"

@@ -25,3 +25,7 @@ class PortInUseError(SearchError, OSError):
 
 class RunChangedError(SearchError, ValueError):
     """A run cannot be resumed: its space, data or versions are not those it was started with."""
+
+
+class AddressError(SearchError):
+    """A text is no address of a scheduler; waiting for one would not help."""

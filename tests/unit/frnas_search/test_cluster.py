@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frnas_search.cluster import absent_gpus, present_gpus, resolve_scheduler, worker_slots
-from frnas_search.errors import SchedulerUnreachableError
+from frnas_search.errors import AddressError, SchedulerUnreachableError
 
 
 def test_each_gpu_has_a_worker_that_sees_no_other() -> None:
@@ -66,7 +66,7 @@ def test_gpus_that_the_driver_does_not_know_are_absent(
 
 @pytest.mark.parametrize("text", ["", "node1", "127.0.0.1", "http://node1:8786", "a b:1", "x:"])
 def test_what_is_no_address_is_refused_before_anything_connects(text: str) -> None:
-    with pytest.raises(SchedulerUnreachableError, match="write it as host:port"):
+    with pytest.raises(AddressError, match="write it as host:port"):
         resolve_scheduler(text)
 
 
