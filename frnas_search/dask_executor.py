@@ -263,15 +263,15 @@ def _slot(worker: Mapping[str, Any]) -> str | None:
 
 def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     """What became of a task; called by the client's own thread once it is over."""
-    if future.status == "finished":
-        try:
-            answer = future.result(timeout=_RESULT_SECONDS)
-        except (OSError, TimeoutError, CancelledError) as error:
-            return _lost(job, f"its result could not be fetched ({error})")
-        return _decoded(job, answer)
-    if future.status != "error":
-        return _lost(job, f"its task was {future.status}")
-    raised = future.exception(timeout=_RESULT_SECONDS)
+    # Nothing may escape: whoever waits for this answer would wait for ever.
+    try:
+        if future.status == "finished":
+            return _decoded(job, future.result(timeout=_RESULT_SECONDS))
+        if future.status != "error":
+            return _lost(job, f"its task was {future.status}")
+        raised = future.exception(timeout=_RESULT_SECONDS)
+    except (OSError, TimeoutError, CancelledError) as error:
+        return _lost(job, f"its result could not be fetched ({error})")
     # Training never raises; what does is the cluster losing the worker or failing to load us.
     if isinstance(raised, KilledWorker | NoValidWorkerError):
         return _lost(job, "its worker died")

@@ -91,7 +91,8 @@ def test_a_killed_coordinator_is_resumed_with_nothing_lost_or_counted_twice(shel
     assert resumed.code == 0, resumed.errors
     trials = shell.trials()
     assert_every_trial_counts_once(trials, 8)
-    assert trials[: len(before)] == before or all(trial in trials for trial in before)
+    assert before
+    assert all(trial in trials for trial in before), "what was told stays as it was"
 
     more = shell.frnas("search", "--resume", "runs/tiny", "--set", "stop.trials=10")
     assert more.code == 0, more.errors
