@@ -11,7 +11,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.backbones import backbone_recipe, build_backbone
-from search_space.candidate import Candidate, DualPathArchitecture, SpaceSettings
+from search_space.candidate import (
+    Candidate,
+    DualPathArchitecture,
+    SpaceSettings,
+    TimmArchitecture,
+)
 from search_space.dual_path import DualPathNetwork
 from search_space.errors import InvalidConfigurationError
 from search_space.families import families_in_use
@@ -72,7 +77,7 @@ def network_cost(candidate: Candidate, *, in_channels: int, image_size: int) -> 
     architecture = candidate.architecture
     return NetworkCost(
         family=(
-            "dual_path" if isinstance(architecture, DualPathArchitecture) else architecture.family
+            architecture.family if isinstance(architecture, TimmArchitecture) else "dual_path"
         ),
         hash=_architecture_hash(candidate),
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -101,6 +106,8 @@ def _assemble(candidate: Candidate, *, in_channels: int, image_size: int) -> Fac
     if isinstance(architecture, DualPathArchitecture):
         backbone = DualPathNetwork(architecture, in_channels)
         feature_size = backbone.feature_size
+    elif not isinstance(architecture, TimmArchitecture):
+        raise NotImplementedError
     else:
         backbone, feature_size = build_backbone(
             architecture.variant, in_channels=in_channels, image_size=image_size
@@ -115,7 +122,9 @@ def _architecture_hash(candidate: Candidate) -> str:
     if isinstance(architecture, DualPathArchitecture):
         # float(): 1 and 1.0 are the same width and must not differ in JSON.
         content = {**asdict(architecture), "width": float(architecture.width)}
-    else:
+    elif isinstance(architecture, TimmArchitecture):
         content = {"variant": architecture.variant}
+    else:
+        raise NotImplementedError
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeAlias, cast
+from typing import cast
 
 from search_space.candidate import (
     Candidate,
     DualPathArchitecture,
+    HeadChoice,
     HeadName,
     OptimizerName,
     SpaceSettings,
     TimmArchitecture,
+    Value,
 )
 from search_space.errors import InvalidConfigurationError
 from search_space.hyperparameters import (
@@ -32,8 +34,6 @@ from search_space.hyperparameters import (
     hyperparameters,
     variant_name,
 )
-
-Value: TypeAlias = bool | int | float | str
 
 # A sampler that works in log space may land a rounding error outside its bounds.
 _BOUND_TOLERANCE = 1e-9
@@ -58,7 +58,7 @@ def decode(configuration: Mapping[str, Value], settings: SpaceSettings) -> Candi
     return Candidate(
         architecture=_architecture(configuration, settings),
         embedding_size=settings.embedding_size,
-        head=cast(HeadName, str(configuration[HEAD])),
+        head=HeadChoice(name=cast(HeadName, str(configuration[HEAD]))),
         optimizer=optimizer,
         learning_rate=float(configuration[learning_rate]),
     )
@@ -69,10 +69,12 @@ def describe(candidate: Candidate) -> str:
     architecture = candidate.architecture
     if isinstance(architecture, DualPathArchitecture):
         name = f"dual_path {'-'.join(str(edge) for edge in architecture.edges)}"
-    else:
+    elif isinstance(architecture, TimmArchitecture):
         name = architecture.variant
+    else:
+        name = f"dag {architecture.cell.hash()[:8]}"
     optimisation = f"{candidate.optimizer} {candidate.learning_rate:.3g}"
-    return f"{name} · {candidate.head} · {optimisation}"
+    return f"{name} · {candidate.head.name} · {optimisation}"
 
 
 def operation_name(index: int) -> str:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.candidate import HEADS, HeadName
+from search_space.candidate import PAPER_HEADS, HeadName
 
 COSFACE_MARGIN = 0.35
 ARCFACE_MARGIN = 0.5  # radians
@@ -75,7 +75,7 @@ def build_head(
         "MagFace": MagFace,
     }
     if name not in heads:
-        raise ValueError(f"unknown head {name!r}; choose from {', '.join(HEADS)}")
+        raise ValueError(f"unknown head {name!r}; choose from {', '.join(PAPER_HEADS)}")
     if n_classes < 2:
         raise ValueError(f"a head of {n_classes} classes learns nothing; give 2 or more")
     if scale is None:

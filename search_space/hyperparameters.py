@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from search_space.candidate import HEADS, OPTIMIZERS, SpaceSettings
+from search_space.candidate import OPTIMIZERS, PAPER_HEADS, SpaceSettings
 from search_space.families import families_in_use
 
 ARCHITECTURE = "architecture"
@@ -129,7 +129,7 @@ def _backbones(settings: SpaceSettings, condition: Condition | None) -> tuple[Hy
 
 def _head_and_optimizer() -> tuple[Hyperparameter, ...]:
     return (
-        Choice(name=HEAD, choices=HEADS, default="CosFace"),
+        Choice(name=HEAD, choices=PAPER_HEADS, default="CosFace"),
         Choice(name=OPTIMIZER, choices=OPTIMIZERS, default="Adam"),
         LogRange(
             name=LEARNING_RATE_ADAM,

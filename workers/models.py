@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from results.atomic import write_bytes_atomically, write_json_atomically
 from results.trial import Configuration
 from search_space.build import build_network
-from search_space.candidate import SpaceSettings
+from search_space.candidate import SpaceSettings, settings_from_json
 from search_space.decode import decode
 from workers.embedding import embed_batch
 from workers.errors import CheckpointError
@@ -133,11 +133,9 @@ def load_model(path: Path | str) -> EmbeddingNetwork:
 
 
 def _description_from_json(content: Mapping[str, Any]) -> ModelDescription:
-    space = dict(content["space"])
-    space["families"] = {name: tuple(each) for name, each in space["families"].items()}
     return ModelDescription(
         configuration=content["configuration"],
-        space=SpaceSettings(**space),
+        space=settings_from_json(content["space"]),
         channels=content["channels"],
         image_size=content["image_size"],
         flip=content["flip"],

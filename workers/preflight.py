@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search_space.candidate import SpaceSettings
+from search_space.candidate import SpaceSettings, settings_from_json
 from workers.side_process import answer_with, ask
 
 
@@ -28,10 +28,8 @@ def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: i
 def _answer(question: Mapping[str, Any]) -> list[str]:
     from search_space.build import check_buildable  # torch must not come with the module
 
-    space = dict(question["space"])
-    space["families"] = {name: tuple(each) for name, each in space["families"].items()}
     return check_buildable(
-        SpaceSettings(**space),
+        settings_from_json(question["space"]),
         in_channels=question["in_channels"],
         image_size=question["image_size"],
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from results.trial import TrialRequest, request_from_json, request_to_json
-from search_space.candidate import SpaceSettings
+from search_space.candidate import SpaceSettings, settings_from_json
 
 Split: TypeAlias = Literal["train", "val", "test"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -112,11 +112,9 @@ def job_to_json(job: TrialJob) -> dict[str, Any]:
 def job_from_json(value: Mapping[str, Any]) -> TrialJob:
     """The job that `job_to_json` wrote, also after a trip through JSON text."""
     fields = dict(value)
-    families = fields["space"].get("families", {})
-    space = {**fields["space"], "families": {k: tuple(v) for k, v in families.items()}}
     fields["request"] = request_from_json(fields["request"])
     fields["data"] = DataSettings(**fields["data"])
-    fields["space"] = SpaceSettings(**space)
+    fields["space"] = settings_from_json(fields["space"])
     fields["training"] = TrainingSettings(**fields["training"])
     fields["evaluation"] = EvaluationSettings(**fields["evaluation"])
     fields["objectives"] = tuple(fields["objectives"])

@@ -105,7 +105,7 @@ def start_training(
         seed=_derived_seed(seed, 0, _NETWORK),
     )
     head = build_head(
-        candidate.head,
+        candidate.head.name,
         embedding_size=candidate.embedding_size,
         n_classes=data.n_classes,
         scale=settings.scale,

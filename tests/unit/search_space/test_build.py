@@ -12,6 +12,7 @@ from search_space.build import build_network, check_buildable, network_cost
 from search_space.candidate import (
     Candidate,
     DualPathArchitecture,
+    HeadChoice,
     SpaceSettings,
     TimmArchitecture,
 )
@@ -22,7 +23,7 @@ SHIPPED = [(family, v) for family, variants in SHIPPED_FAMILIES.items() for v in
 CELL = Candidate(
     architecture=DualPathArchitecture(edges=(0, 1, 3), width=0.1, blocks_per_stage=1),
     embedding_size=32,
-    head="CosFace",
+    head=HeadChoice(name="CosFace"),
     optimizer="SGD",
     learning_rate=0.1,
 )
@@ -152,7 +153,7 @@ def test_equal_architectures_have_equal_hashes() -> None:
     ]
     assert len(set(hashes)) == len(hashes)
     assert {len(h) for h in hashes} == {12}
-    assert hash_of(replace(CELL, head="ArcFace", learning_rate=0.2)) == hashes[0]
+    assert hash_of(replace(CELL, head=HeadChoice(name="ArcFace"), learning_rate=0.2)) == hashes[0]
     assert hash_of(backbone("test_resnet", family="other")) == hashes[4]
 
 

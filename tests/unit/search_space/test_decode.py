@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from search_space.candidate import (
     Candidate,
     DualPathArchitecture,
+    HeadChoice,
     Preset,
     SpaceSettings,
     TimmArchitecture,
@@ -51,7 +52,7 @@ def test_the_published_winner_decodes() -> None:
     assert decode(SMAC_301, settings) == Candidate(
         architecture=DualPathArchitecture(edges=(3, 0, 1), width=0.5, blocks_per_stage=2),
         embedding_size=64,
-        head="CosFace",
+        head=HeadChoice(name="CosFace"),
         optimizer="SGD",
         learning_rate=0.13828312564892567,
     )

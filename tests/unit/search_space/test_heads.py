@@ -10,7 +10,7 @@ from pytorch_metric_learning import losses
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from search_space.candidate import HEADS
+from search_space.candidate import PAPER_HEADS as HEADS
 from search_space.heads import (
     HeadOutput,
     MagFace,

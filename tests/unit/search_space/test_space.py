@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from ConfigSpace import ConfigurationSpace
 
-from search_space.candidate import HEADS, OPTIMIZERS, Preset, SpaceSettings
+from search_space.candidate import OPTIMIZERS, PAPER_HEADS, Preset, SpaceSettings
 from search_space.errors import EmptySpaceError
 from search_space.families import SHIPPED_FAMILIES, families_in_use
 from search_space.space import (
@@ -30,7 +30,7 @@ def test_the_paper_space_is_the_predecessors() -> None:
     for name, default in zip(("edge1", "edge2", "edge3"), "201", strict=True):
         assert space[name].choices == tuple("012345678")
         assert space[name].default_value == default
-    assert space["head"].choices == HEADS
+    assert space["head"].choices == PAPER_HEADS
     assert space["head"].default_value == "CosFace"
     assert space["optimizer"].choices == OPTIMIZERS
     assert space["optimizer"].default_value == "Adam"
