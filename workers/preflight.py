@@ -1,37 +1,62 @@
-"""Check that a space's networks can be built: only timm knows, and it comes with torch."""
+"""Try a space's networks out before anything is spent: timm knows, and it comes with torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from search_space.candidate import SpaceSettings, settings_from_json
+from search_space.candidate import SpaceSettings
+from search_space.families import families_in_use
+from search_space.variants import Resolution, resolution_from_json, resolution_to_json
 from workers.side_process import answer_with, ask
 
 
-def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: int) -> list[str]:
-    """Ask a process of its own which of the space's networks cannot be built, a sentence each.
+def resolved_families(
+    requested: Mapping[str, tuple[str, ...]], *, in_channels: int, image_size: int
+) -> Resolution:
+    """Ask a process of its own which backbones the families stand for; this one stays light.
+
+    Takes a fraction of a second per backbone the first time, and what torch takes to load later.
+
+    Args:
+        requested: As in `search_space.resolution.resolve_families`.
+        in_channels: 1 for grey, 3 for colour pictures.
+        image_size: Side of the square pictures in pixels.
 
     Raises:
         subprocess.CalledProcessError: The process itself failed, which is a bug.
     """
     question = {
-        "space": asdict(settings),
+        "requested": {family: list(names) for family, names in requested.items()},
         "in_channels": in_channels,
         "image_size": image_size,
     }
-    faults: list[str] = ask("workers.preflight", question)
-    return faults
+    return resolution_from_json(ask("workers.preflight", question))
 
 
-def _answer(question: Mapping[str, Any]) -> list[str]:
-    from search_space.build import check_buildable  # torch must not come with the module
+def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: int) -> list[str]:
+    """Which of the space's backbones cannot be built, a sentence each.
 
-    return check_buildable(
-        settings_from_json(question["space"]),
-        in_channels=question["in_channels"],
-        image_size=question["image_size"],
+    Raises:
+        subprocess.CalledProcessError: The process itself failed, which is a bug.
+    """
+    families = families_in_use(settings)
+    if not families:
+        return []
+    found = resolved_families(families, in_channels=in_channels, image_size=image_size)
+    return list(found.faults)
+
+
+def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    from search_space.resolution import resolve_families  # torch must not come with the module
+
+    requested = {family: tuple(names) for family, names in question["requested"].items()}
+    return resolution_to_json(
+        resolve_families(
+            requested,
+            in_channels=question["in_channels"],
+            image_size=question["image_size"],
+        )
     )
 
 

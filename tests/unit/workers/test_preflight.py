@@ -1,26 +1,44 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from search_space.build import check_buildable
 from search_space.candidate import SpaceSettings
-from workers.preflight import buildable_faults
+from search_space.resolution import resolve_families
+from workers.preflight import buildable_faults, resolved_families
 
-MIXED = SpaceSettings(
-    preset="joint",
-    families={"good": ("test_resnet",), "bad": ("resnet18", "resnet1000", "hrnet_w18_small")},
-)
+MIXED = {"good": ("test_resnet", "dla34*"), "bad": ("resnet18", "resnet1000", "hrnet_w18_small")}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return
+
+
+def test_the_answer_is_that_of_a_process_with_timm() -> None:
+    found = resolved_families(MIXED, in_channels=3, image_size=112)
+    assert found == resolve_families(MIXED, in_channels=3, image_size=112)
+    assert found.names == {"bad": ("resnet18",), "good": ("test_resnet",)}
+    assert [fault.split(":")[0] for fault in found.faults] == ["space.families.bad"] * 2
+    assert [left.name for left in found.left_out] == ["dla34"]
 
 
 def test_networks_that_cannot_be_built_are_reported_together() -> None:
-    faults = buildable_faults(MIXED, in_channels=3, image_size=112)
-    assert faults == check_buildable(MIXED, in_channels=3, image_size=112)
+    settings = SpaceSettings(preset="joint", families=MIXED | {"good": ("test_resnet",)})
+    faults = buildable_faults(settings, in_channels=3, image_size=112)
     assert [fault.split(":")[0] for fault in faults] == ["space.families.bad"] * 2
     assert "resnet1000" in faults[0]
     assert "pictures of 112 pixels with 3 channels" in faults[1]
+
+
+def test_a_space_without_timm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert buildable_faults(SpaceSettings(), in_channels=3, image_size=112) == []
 
 
 def test_what_libraries_print_is_no_answer(
@@ -35,7 +53,8 @@ def test_what_libraries_print_is_no_answer(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert buildable_faults(SpaceSettings(), in_channels=1, image_size=32) == []
+    found = resolved_families({"mine": ("test_resnet",)}, in_channels=1, image_size=32)
+    assert found.names == {"mine": ("test_resnet",)}
     assert "timm says hello" in capfd.readouterr().err
 
 
@@ -45,5 +64,5 @@ def test_a_process_that_fails_raises_and_says_why(
     (tmp_path / "timm.py").write_text("raise ImportError('timm is broken')", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(subprocess.CalledProcessError):
-        buildable_faults(SpaceSettings(), in_channels=1, image_size=32)
+        resolved_families({"mine": ("test_resnet",)}, in_channels=1, image_size=32)
     assert "timm is broken" in capfd.readouterr().err
