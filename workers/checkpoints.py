@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from results.atomic import replacing
 from workers.errors import CheckpointError
@@ -36,6 +37,8 @@ class Checkpoint:
         epochs: Epochs trained since the very beginning.
         losses: Mean training loss of each of these epochs.
         averaged: State of the averaged network; None when no average is kept.
+        group_log_weights: Of group DRO, see `workers.training.Training`; None without it.
+        n_splits: Parts in which each batch was trained.
     """
 
     fingerprint: str
@@ -45,6 +48,8 @@ class Checkpoint:
     head: dict[str, Any]
     optimizer: dict[str, Any]
     averaged: dict[str, Any] | None = None
+    group_log_weights: Tensor | None = None
+    n_splits: int = 1
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:

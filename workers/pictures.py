@@ -5,7 +5,7 @@ Never copies a pack into the memory of the host: all workers of a host share its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,15 +49,20 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingSet:
-    """Pictures with their classes.
+    """Pictures with their classes and groups.
 
     Attributes:
         classes: int64 (n,) on the device; the split's identities, counted from 0.
+        group_codes: int64 (n,) on the device; index into `group_labels`, -1 where the group is
+            unknown. None without a group column.
+        group_labels: The values of the group column.
     """
 
     pictures: Pictures
     classes: Tensor
     n_classes: int
+    group_codes: Tensor | None = None
+    group_labels: tuple[str, ...] = ()
 
 
 def choose_device(device: Device) -> torch.device:
@@ -72,13 +77,26 @@ def choose_device(device: Device) -> torch.device:
     return torch.device("cuda" if has_gpu and device != "cpu" else "cpu")
 
 
-@lru_cache(maxsize=2)
-def training_set(pack: Pack, device: torch.device) -> TrainingSet:
-    """The pack's training split; kept between trials.
+def training_set(pack: Pack, device: torch.device, *, group: str) -> TrainingSet:
+    """The pack's training split with the groups of one column; pictures are kept between trials.
+
+    Args:
+        pack: Opened.
+        device: Where to train.
+        group: Name of the group column; a pack without it gives a training set without groups.
 
     Raises:
         DataError: The split has fewer than two identities.
     """
+    data, column = _identified(pack, device), pack.groups.get(group)
+    if column is None:
+        return data
+    codes = torch.from_numpy(column.codes[data.pictures.rows].astype(np.int64))
+    return replace(data, group_codes=codes.to(device), group_labels=column.labels)
+
+
+@lru_cache(maxsize=2)
+def _identified(pack: Pack, device: torch.device) -> TrainingSet:
     rows = pack.rows("train")
     names, classes = np.unique(pack.identity[rows], return_inverse=True)
     if len(names) < 2:

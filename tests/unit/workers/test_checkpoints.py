@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,25 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert torch.equal(loaded.network["weight"], torch.full((3, 2), 3.0))
     assert loaded.optimizer["param_groups"] == [{"lr": 0.1}]
     assert loaded.averaged is None
+    assert loaded.group_log_weights is None
+    assert loaded.n_splits == 1
+
+
+def test_weights_of_groups_and_parts_are_saved_too(tmp_path: Path) -> None:
+    weights = torch.tensor([-0.1, -2.4, -torch.inf], dtype=torch.float64)
+    made = replace(checkpoint(3), group_log_weights=weights, n_splits=4)
+    loaded = load_checkpoint(save_checkpoint(tmp_path, made), expected_fingerprint=MINE)
+    assert loaded.group_log_weights is not None
+    assert torch.equal(loaded.group_log_weights, weights)
+    assert loaded.n_splits == 4
+
+
+def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, checkpoint(3))
+    content = torch.load(path, weights_only=True)
+    del content["group_log_weights"], content["n_splits"]
+    torch.save(content, path)
+    assert load_checkpoint(path, expected_fingerprint=MINE).n_splits == 1
 
 
 def test_the_latest_is_never_one_beyond_the_asked_epochs(tmp_path: Path) -> None:
