@@ -19,5 +19,9 @@ class CollapsedError(WorkerError, ArithmeticError):
     """The network maps different faces to the same embedding, or ranks at chance."""
 
 
+class NotEnoughMemoryError(WorkerError, MemoryError):
+    """A training step does not fit into the memory there is, not even in parts."""
+
+
 class CheckpointError(WorkerError, ValueError):
     """A checkpoint is damaged or belongs to another configuration."""

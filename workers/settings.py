@@ -13,6 +13,13 @@ Split: TypeAlias = Literal["train", "val", "test"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 
+CONSTRAINTS = (
+    "max_parameters",
+    "max_macs",
+    "max_activation_bytes",
+    "max_milliseconds_per_image",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSettings:
@@ -40,6 +47,8 @@ class TrainingSettings:
             horizontal flip is on whenever the strength is above 0.
         ema_decay: 0 evaluates the weights themselves; else an exponential moving average.
         timeout_seconds: A trial that takes longer is ended and recorded as timed out.
+        memory_gb: Gigabytes (10^9 bytes) that a training step may take; None takes nine tenths of
+            what is free when it starts. A batch that needs more is trained in parts.
         checkpoint_seconds: A training also saves itself at the first end of an epoch after this
             long since it last did, so that a lost worker costs no more.
     """
@@ -57,6 +66,7 @@ class TrainingSettings:
     ema_decay: float = 0.0
     precision: Precision = "auto"
     device: Device = "auto"
+    memory_gb: float | None = None
     timeout_seconds: float | None = None
     checkpoint_seconds: float = 600.0
 
@@ -86,6 +96,7 @@ class TrialJob:
         max_epochs: The schedule's length; depends on the run, never on the rung.
         run_directory: Absolute path, readable and writable on the worker.
         checkpoint_directory: Relative to the run directory; the configuration's own folder.
+        constraints: Limit -> the largest value that is trained, from `CONSTRAINTS`.
         model_directory: Where a retrained model is written, relative to the run directory;
             None during a search.
     """
@@ -102,6 +113,14 @@ class TrialJob:
     checkpoint_directory: str
     model_directory: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.constraints) - set(CONSTRAINTS))
+        if unknown:
+            raise ValueError(
+                f"unknown constraints {unknown}; choose from {', '.join(CONSTRAINTS)}"
+            )
 
 
 def job_to_json(job: TrialJob) -> dict[str, Any]:
