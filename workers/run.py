@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,20 +22,29 @@ from search_space.candidate import Candidate
 from search_space.decode import decode
 from search_space.errors import InvalidConfigurationError
 from workers.checkpoints import (
+    Checkpoint,
     fingerprint,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
-from workers.errors import CheckpointError, CollapsedError, DataError, TrainingDivergedError
+from workers.errors import (
+    CheckpointError,
+    CollapsedError,
+    DataError,
+    NotEnoughMemoryError,
+    TrainingDivergedError,
+)
 from workers.evaluation import Evaluation, evaluate
+from workers.memory import MemoryPlan, available_bytes, measure_step, plan_memory
 from workers.models import ModelDescription, save_model
 from workers.pack import Pack, open_pack
 from workers.pictures import TrainingSet, choose_device, training_set
+from workers.recipe import Schedule, plan, recipe_of, uses_bfloat16
 from workers.settings import TrialJob
+from workers.throughput import milliseconds_per_image
 from workers.training import (
     Training,
-    plan,
     restore,
     start_training,
     to_checkpoint,
@@ -45,6 +56,7 @@ logger = logging.getLogger(__name__)
 _DETAIL_LINES = 12
 _FAILURES: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (torch.OutOfMemoryError, FailureKind.OUT_OF_MEMORY),
+    (NotEnoughMemoryError, FailureKind.OUT_OF_MEMORY),
     (MemoryError, FailureKind.OUT_OF_MEMORY),
     (TrainingDivergedError, FailureKind.DIVERGED),
     (CollapsedError, FailureKind.COLLAPSED),
@@ -109,12 +121,21 @@ def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict
     candidate = decode(job.request.configuration, job.space)
     pack = _opened_pack(job)
     progress.architecture = _architecture(candidate, pack)
+    network_costs = _size_costs(progress.architecture)
+    require_within(job.constraints, network_costs)
     device = choose_device(job.training.device)
     progress.device = _device_name(device)
-    data = training_set(pack, device)
+    data = training_set(pack, device, group=job.data.group)
+    checkpoint = _latest_checkpoint(job, progress)
+    memory = _memory_plan(candidate, data, job, checkpoint)
     training = start_training(candidate, job.training, data=data, seed=job.request.seed)
-    _continue_from_checkpoint(training, job, progress)
-    _train(training, candidate, data, job, progress, clock)
+    network_costs |= _measured_costs(training, data, job)
+    require_within(job.constraints, network_costs)
+    if checkpoint is not None:
+        restore(training, checkpoint)
+        logger.info("trial %s goes on after %d epochs", job.request.trial_id, training.epochs)
+    schedule = _schedule(candidate, data, job)
+    _train(training, data, replace(schedule, n_splits=memory.n_splits), job, progress, clock)
     evaluation = evaluate(
         training.evaluated_network,
         pack,
@@ -123,51 +144,88 @@ def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict
         settings=job.evaluation,
         device=device,
     )
-    losses = {"loss": training.losses[-1], "loss_by_epoch": training.losses}
-    metrics = {**evaluation.metrics, "training": losses}
-    costs = _costs(evaluation, job.objectives)
+    # What is free is left out: a trial issued again has the same metrics.
+    used = {"bytes_needed": memory.bytes_needed, "n_splits": memory.n_splits}
+    metrics = {**evaluation.metrics, "training": _course(training, data), "memory": used}
     if job.model_directory is not None:
         _save_model(training, job, pack, metrics)
-    intervals = {name: evaluation.interval95[name] for name in job.objectives}
-    return {"costs": costs, "interval95": intervals, "metrics": metrics}
+    return {**_costs(evaluation, network_costs, job.objectives), "metrics": metrics}
 
 
 def _train(
     training: Training,
-    candidate: Candidate,
     data: TrainingSet,
+    schedule: Schedule,
     job: TrialJob,
     progress: _Progress,
     clock: Callable[[], float],
 ) -> None:
     """Train to the job's epochs; saves at the end, and now and then on the way."""
     epochs = job.request.epochs
-    schedule = plan(job.training, n_images=len(data.pictures), max_epochs=job.max_epochs)
     saved = clock()
     while training.epochs < epochs:
-        train_epoch(
-            training,
-            data,
-            settings=job.training,
-            schedule=schedule,
-            learning_rate=candidate.learning_rate,
-        )
+        train_epoch(training, data, schedule=schedule)
         progress.epochs_trained += 1
         is_due = clock() - saved >= job.training.checkpoint_seconds
         if is_due or training.epochs == epochs:
-            checkpoint = to_checkpoint(training, fingerprint=_fingerprint(job))
+            checkpoint = to_checkpoint(
+                training, fingerprint=_fingerprint(job), n_splits=schedule.n_splits
+            )
             path = save_checkpoint(_checkpoint_directory(job), checkpoint)
             progress.checkpoint = path.relative_to(job.run_directory).as_posix()
             saved = clock()
 
 
-def _continue_from_checkpoint(training: Training, job: TrialJob, progress: _Progress) -> None:
+def _schedule(candidate: Candidate, data: TrainingSet, job: TrialJob) -> Schedule:
+    recipe = recipe_of(candidate, job.training)
+    return plan(recipe, n_images=len(data.pictures), max_epochs=job.max_epochs)
+
+
+def _memory_plan(
+    candidate: Candidate, data: TrainingSet, job: TrialJob, checkpoint: Checkpoint | None
+) -> MemoryPlan:
+    """Into how many parts a batch is split here; as many as before where the training goes on.
+
+    The parts are not part of the checkpoint's fingerprint: a trial whose worker was lost may go
+    on where more memory is free, and must not be refused for fitting better there.
+    """
+    device, recipe = data.pictures.device, recipe_of(candidate, job.training)
+    _, in_channels, image_size, _ = data.pictures.images.shape
+    step = measure_step(
+        candidate,
+        recipe,
+        image_shape=(in_channels, image_size),
+        n_classes=data.n_classes,
+        bfloat16=uses_bfloat16(recipe, device),
+    )
+    is_trained = checkpoint is not None and checkpoint.epochs >= job.request.epochs
+    memory = plan_memory(
+        step,
+        batch_size=_schedule(candidate, data, job).batch_size,
+        bytes_available=sys.maxsize if is_trained else available_bytes(device, recipe),
+        n_splits=None if checkpoint is None else checkpoint.n_splits,
+    )
+    if memory.n_splits > 1:
+        logger.info("trial %s: batches in %d parts", job.request.trial_id, memory.n_splits)
+    return memory
+
+
+def _course(training: Training, data: TrainingSet) -> dict[str, Any]:
+    """How the training went, as JSON values."""
+    course: dict[str, Any] = {"loss": training.losses[-1], "loss_by_epoch": training.losses}
+    if training.group_log_weights is not None:
+        weights = training.group_log_weights.exp().tolist()
+        course["group_weights"] = dict(zip(data.group_labels, weights, strict=True))
+    return course
+
+
+def _latest_checkpoint(job: TrialJob, progress: _Progress) -> Checkpoint | None:
     path = latest_checkpoint(_checkpoint_directory(job), up_to_epochs=job.request.epochs)
     if path is None:
-        return
-    restore(training, load_checkpoint(path, expected_fingerprint=_fingerprint(job)))
+        return None
+    checkpoint = load_checkpoint(path, expected_fingerprint=_fingerprint(job))
     progress.checkpoint = path.relative_to(job.run_directory).as_posix()
-    logger.info("trial %s goes on after %d epochs", job.request.trial_id, training.epochs)
+    return checkpoint
 
 
 def _checkpoint_directory(job: TrialJob) -> Path:
@@ -177,7 +235,7 @@ def _checkpoint_directory(job: TrialJob) -> Path:
 def _fingerprint(job: TrialJob) -> str:
     """Everything the weights depend on; where and how long they are trained does not count."""
     recipe = asdict(job.training)
-    for field in ("device", "timeout_seconds", "checkpoint_seconds"):
+    for field in ("device", "memory_gb", "timeout_seconds", "checkpoint_seconds"):
         del recipe[field]
     return fingerprint(
         {
@@ -212,7 +270,11 @@ def _open_once(path: str) -> Pack:
 def _architecture(candidate: Candidate, pack: Pack) -> Architecture:
     cost = network_cost(candidate, in_channels=pack.channels, image_size=pack.size)
     return Architecture(
-        family=cost.family, hash=cost.hash, parameters=cost.parameters, macs=cost.macs
+        family=cost.family,
+        hash=cost.hash,
+        parameters=cost.parameters,
+        macs=cost.macs,
+        activation_bytes=cost.activation_bytes,
     )
 
 
@@ -222,13 +284,62 @@ def _device_name(device: torch.device) -> str:
     return f"cpu ({platform.machine()})"
 
 
-def _costs(evaluation: Evaluation, objectives: tuple[str, ...]) -> dict[str, float]:
-    unknown = [name for name in objectives if name not in evaluation.costs]
+def _size_costs(architecture: Architecture) -> dict[str, float]:
+    return {
+        "parameters": float(architecture.parameters),
+        "macs": float(architecture.macs),
+        "activation_bytes": float(architecture.activation_bytes),
+    }
+
+
+def _measured_costs(training: Training, data: TrainingSet, job: TrialJob) -> dict[str, float]:
+    """What has to be measured on the device, and is only where somebody asks for it."""
+    name = "milliseconds_per_image"
+    if name not in job.objectives and f"max_{name}" not in job.constraints:
+        return {}
+    _, in_channels, image_size, _ = data.pictures.images.shape
+    value = milliseconds_per_image(
+        training.evaluated_network,
+        in_channels=in_channels,
+        image_size=image_size,
+        device=data.pictures.device,
+    )
+    return {name: value}
+
+
+def require_within(constraints: Mapping[str, float], network_costs: Mapping[str, float]) -> None:
+    """Refuse a network that is larger or slower than a constraint allows.
+
+    Args:
+        constraints: `max_` and the name of a cost -> its largest value.
+        network_costs: Those known so far; constraints on others are not looked at.
+
+    Raises:
+        InvalidConfigurationError: The first that is exceeded, with value and limit.
+    """
+    for name, value in network_costs.items():
+        limit = constraints.get(f"max_{name}", math.inf)
+        if value > limit:
+            raise InvalidConfigurationError(
+                f"{name.replace('_', ' ')} of this network: {value:,.12g}, more than "
+                f"max_{name} allows: {limit:,.12g}; raise the limit or narrow the space"
+            )
+
+
+def _costs(
+    evaluation: Evaluation, network_costs: Mapping[str, float], objectives: tuple[str, ...]
+) -> dict[str, Any]:
+    """Costs and their intervals; what a network costs does not depend on who is measured."""
+    costs = {**evaluation.costs, **network_costs}
+    exact = {name: (value, value) for name, value in network_costs.items()}
+    intervals = {**evaluation.interval95, **exact}
+    unknown = [name for name in objectives if name not in costs]
     if unknown:
-        raise ValueError(
-            f"objectives {unknown} are not measured; choose from {sorted(evaluation.costs)}"
-        )
-    return {name: evaluation.costs[name] for name in objectives}
+        raise ValueError(f"objectives {unknown} are not measured; choose from {sorted(costs)}")
+    return {
+        "costs": {name: costs[name] for name in objectives},
+        "interval95": {name: intervals[name] for name in objectives},
+    }
 
 
 def _save_model(training: Training, job: TrialJob, pack: Pack, metrics: Mapping[str, Any]) -> None:

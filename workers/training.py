@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,21 +16,28 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from search_space.build import build_network
 from search_space.candidate import Candidate
-from search_space.heads import build_head
+from search_space.heads import MarginHead, build_head
 from workers.augmentation import augment, draw_changes
 from workers.checkpoints import Checkpoint
-from workers.errors import DataError, TrainingDivergedError
+from workers.errors import TrainingDivergedError
+from workers.memory import part_sizes
+from workers.mitigation import (
+    Treatment,
+    epoch_order,
+    robust_weights,
+    treatment_of,
+    updated_log_weights,
+)
 from workers.pictures import TrainingSet
+from workers.recipe import Schedule, build_optimizer, head_of, recipe_of, uses_bfloat16
 from workers.schedule import learning_rate_factor
 from workers.settings import TrainingSettings
 
 _CHECKED_STEPS = 20
-_SMALLEST_MISTAKE = 1e-6
 _NETWORK, _HEAD, _ORDER, _AUGMENTATION, _TORCH = range(5)
 """What a seed is derived for; a purpose keeps its number for ever."""
 
@@ -41,15 +49,24 @@ class Training:
     Attributes:
         averaged: The moving average of the network's weights; None when none is kept.
         norms: The network's batch norms, each with its own momentum.
+        recipe: The run's settings with the candidate's own in their place.
+        learning_rate: The candidate's, before the schedule.
+        treatment: What is done for the groups.
+        group_log_weights: Logarithms of the groups' weights in group DRO, float64 (G,); None
+            without it.
         epochs: Epochs done since the very beginning.
         losses: Mean loss of each epoch done.
     """
 
     network: nn.Module
-    head: nn.Module
+    head: MarginHead
     optimizer: torch.optim.Optimizer
     averaged: nn.Module | None
     norms: tuple[tuple[BatchNorm, float], ...]
+    recipe: TrainingSettings
+    learning_rate: float
+    treatment: Treatment
+    group_log_weights: Tensor | None
     seed: int
     epochs: int = 0
     losses: list[float] = field(default_factory=list)
@@ -60,43 +77,24 @@ class Training:
         return self.network if self.averaged is None else self.averaged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """Steps per epoch and the learning rate over the run's maximal epochs."""
-
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
-    warmup_steps: int
-
-
-def plan(settings: TrainingSettings, *, n_images: int, max_epochs: int) -> Schedule:
-    """How the epochs divide into steps; the last, partial batch of an epoch is dropped.
-
-    Raises:
-        DataError: There are fewer than two images, too few for batch norm.
-    """
-    batch_size = min(settings.batch_size, n_images)
-    if batch_size < 2:
-        raise DataError(
-            f"a batch of {batch_size} cannot be normalised (batch_size {settings.batch_size}, "
-            f"{n_images} training images); give 2 or more of both"
-        )
-    steps_per_epoch = n_images // batch_size
-    total_steps = steps_per_epoch * max_epochs
-    return Schedule(
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        warmup_steps=round(total_steps * settings.warmup_fraction),
-    )
-
-
 def start_training(
     candidate: Candidate, settings: TrainingSettings, *, data: TrainingSet, seed: int
 ) -> Training:
-    """A fresh network, head and optimizer on the data's device, all from the seed."""
+    """A fresh network, head and optimizer on the data's device, all from the seed.
+
+    Args:
+        candidate: What is trained; where it does not say how, the settings do.
+        settings: The run's.
+        data: What it is trained on.
+        seed: 0 or more.
+
+    Raises:
+        DataError: The candidate's mitigation does not fit the groups of the data.
+        InvalidConfigurationError: As in `build_network`.
+    """
     device = data.pictures.device
+    recipe = recipe_of(candidate, settings)
+    treatment = treatment_of(candidate.mitigation, data)
     _, in_channels, image_size, _ = data.pictures.images.shape
     network = build_network(
         candidate,
@@ -105,61 +103,32 @@ def start_training(
         seed=_derived_seed(seed, 0, _NETWORK),
     )
     head = build_head(
-        candidate.head.name,
+        head_of(candidate, recipe),
         embedding_size=candidate.embedding_size,
         n_classes=data.n_classes,
-        scale=settings.scale,
-        margin=settings.margin,
         generator=_generator(seed, 0, _HEAD),
     ).to(device)
     network = network.to(device).to(memory_format=torch.channels_last)
-    averaged = copy.deepcopy(network).eval() if settings.ema_decay > 0.0 else None
+    averaged = copy.deepcopy(network).eval() if recipe.ema_decay > 0.0 else None
     return Training(
         network=network,
         head=head,
-        optimizer=build_optimizer(candidate, settings, network=network, head=head),
+        optimizer=build_optimizer(candidate, recipe, network=network, head=head),
         averaged=averaged,
         norms=tuple(
             (module, module.momentum)
             for module in network.modules()
             if isinstance(module, BatchNorm) and module.momentum is not None
         ),
+        recipe=recipe,
+        learning_rate=candidate.learning_rate,
+        treatment=treatment,
+        group_log_weights=treatment.first_log_weights,
         seed=seed,
     )
 
 
-def build_optimizer(
-    candidate: Candidate, settings: TrainingSettings, *, network: nn.Module, head: nn.Module
-) -> torch.optim.Optimizer:
-    """The candidate's optimizer; biases, norms and the head's class weights do not decay.
-
-    Class weights enter the loss by their direction only: decay would change their effective
-    learning rate and nothing else.
-    """
-    weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": settings.weight_decay},
-        {"params": [*vectors, *head.parameters()], "weight_decay": 0.0},
-    ]
-    rate = candidate.learning_rate
-    if candidate.optimizer == "SGD":
-        return torch.optim.SGD(
-            groups, lr=rate, momentum=settings.momentum, nesterov=settings.momentum > 0.0
-        )
-    if candidate.optimizer == "AdamW":
-        return torch.optim.AdamW(groups, lr=rate)
-    return torch.optim.Adam(groups, lr=rate)
-
-
-def train_epoch(
-    training: Training,
-    data: TrainingSet,
-    *,
-    settings: TrainingSettings,
-    schedule: Schedule,
-    learning_rate: float,
-) -> None:
+def train_epoch(training: Training, data: TrainingSet, *, schedule: Schedule) -> None:
     """Train one more epoch, in place.
 
     The global random state, which dropout and drop-path draw from, is seeded for the epoch and
@@ -168,9 +137,13 @@ def train_epoch(
     Raises:
         TrainingDivergedError: The loss stopped being finite.
     """
-    device, epoch = data.pictures.device, training.epochs
+    device, epoch, recipe = data.pictures.device, training.epochs, training.recipe
     parameters = [*training.network.parameters(), *training.head.parameters()]
-    order = torch.randperm(len(data.classes), generator=_generator(training.seed, epoch, _ORDER))
+    order = epoch_order(
+        training.treatment,
+        len(data.classes),
+        generator=_generator(training.seed, epoch, _ORDER),
+    )
     changes = draw_changes(
         len(order), generator=_generator(training.seed, epoch, _AUGMENTATION)
     ).to(device)
@@ -180,24 +153,15 @@ def train_epoch(
     with _seeded(device, _derived_seed(training.seed, epoch, _TORCH)):
         for index in range(schedule.steps_per_epoch):
             step = epoch * schedule.steps_per_epoch + index
-            _set_rate(training.optimizer, learning_rate, schedule, step)
-            _set_momentum(training.norms, step)
-            batch = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
-            images = augment(
-                data.pictures.gather(order[batch]), changes[batch], strength=settings.augmentation
-            ).contiguous(memory_format=torch.channels_last)
-            with _autocast(settings, device):
-                embeddings = training.network(images)
-            classes = data.classes[order[batch].to(device)]
-            logits, regulariser = training.head(embeddings.float(), classes)
-            loss = classification_loss(logits, classes, regulariser, settings=settings)
+            _set_rate(training.optimizer, training.learning_rate, schedule, step)
             training.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if settings.clip_grad_norm is not None:
-                nn.utils.clip_grad_norm_(parameters, settings.clip_grad_norm)
+            places = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
+            batch = _Batch(data=data, rows=order[places], changes=changes[places], step=step)
+            loss_sum += _add_gradients(training, batch, n_splits=schedule.n_splits)
+            if recipe.clip_grad_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, recipe.clip_grad_norm)
             training.optimizer.step()
-            _update_average(training, settings.ema_decay, step)
-            loss_sum += loss.detach()
+            _update_average(training, recipe.ema_decay, step)
             if index % _CHECKED_STEPS == 0:
                 _require_finite(loss_sum, step)
     _require_finite(loss_sum, (epoch + 1) * schedule.steps_per_epoch)
@@ -205,31 +169,111 @@ def train_epoch(
     training.epochs = epoch + 1
 
 
-def classification_loss(
-    logits: Tensor, classes: Tensor, regulariser: Tensor, *, settings: TrainingSettings
-) -> Tensor:
-    """Mean of (focal) cross entropy and the head's regulariser.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Batch:
+    """Rows of the training set, int64 (b,) on the CPU, with the changes of their pictures."""
 
-    The focal factor is (1 - p)^gamma with p = exp(-cross entropy), as in the predecessor.
+    data: TrainingSet
+    rows: Tensor
+    changes: Tensor
+    step: int
+
+    def parts(self, n_splits: int) -> list[slice]:
+        ends = [0, *itertools.accumulate(part_sizes(len(self.rows), n_splits))]
+        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+
+def _add_gradients(training: Training, batch: _Batch, *, n_splits: int) -> Tensor:
+    """Backward pass of the batch's mean loss, part by part; returns that loss, without gradient.
+
+    The sum of the parts' gradients is the batch's, but for what networks and heads take from the
+    pictures they see at a time, such as the statistics of batch norm.
+    """
+    parts = batch.parts(n_splits)
+    is_robust = training.group_log_weights is not None
+    weights = _image_weights(training, batch)
+    if is_robust and n_splits > 1:
+        weights = _robust_weights(training, batch, _losses_ahead(training, batch, parts))
+    total = torch.zeros((), device=batch.data.pictures.device)
+    for number, part in enumerate(parts):
+        _set_momentum(training.norms, batch.step * n_splits + number, n_splits)
+        losses, regulariser = _losses(training, batch, part)
+        if is_robust and n_splits == 1:
+            weights = _robust_weights(training, batch, losses.detach())
+        if weights is not None:
+            losses = losses * weights[part]
+        loss = (losses + regulariser).mean() * (len(losses) / len(batch.rows))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
+
+
+def _losses(training: Training, batch: _Batch, part: slice) -> tuple[Tensor, Tensor]:
+    """Each picture's loss and the head's regulariser, float32 (b,) each."""
+    data, recipe, device = batch.data, training.recipe, batch.data.pictures.device
+    rows = batch.rows[part]
+    images = augment(
+        data.pictures.gather(rows), batch.changes[part], strength=recipe.augmentation
+    ).contiguous(memory_format=torch.channels_last)
+    with _autocast(recipe, device):
+        embeddings = training.network(images)
+    rows = rows.to(device)
+    classes = data.classes[rows]
+    offsets = training.treatment.margin_offsets
+    logits, regulariser = training.head(
+        embeddings.float(), classes, None if offsets is None else offsets[rows]
+    )
+    losses = training.head.losses(
+        logits,
+        classes,
+        label_smoothing=recipe.label_smoothing,
+        focal_gamma=recipe.focal_gamma,
+    )
+    return losses, regulariser
+
+
+def _losses_ahead(training: Training, batch: _Batch, parts: list[slice]) -> Tensor:
+    """The losses that the parts are about to have, for a weight that depends on all of them.
+
+    Buffers, such as running statistics, and the random state are as before: the parts go through
+    the same once more, with gradient.
+    """
+    device = batch.data.pictures.device
+    buffers = [*training.network.buffers(), *training.head.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    devices = [device] if device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        losses = torch.cat([_losses(training, batch, part)[0] for part in parts])
+    for buffer, value in zip(buffers, before, strict=True):
+        buffer.copy_(value)
+    return losses
+
+
+def _image_weights(training: Training, batch: _Batch) -> Tensor | None:
+    weights = training.treatment.image_weights
+    return None if weights is None else weights[batch.rows.to(weights.device)]
+
+
+def _robust_weights(training: Training, batch: _Batch, losses: Tensor) -> Tensor:
+    """Move the groups' weights by the batch's losses, then weigh the batch with them."""
+    treatment = training.treatment
+    assert treatment.group_codes is not None
+    assert training.group_log_weights is not None
+    codes = treatment.group_codes[batch.rows.to(losses.device)]
+    training.group_log_weights = updated_log_weights(
+        training.group_log_weights, losses, codes, step_size=treatment.step_size
+    )
+    return robust_weights(training.group_log_weights, codes)
+
+
+def to_checkpoint(training: Training, *, fingerprint: str, n_splits: int = 1) -> Checkpoint:
+    """Everything needed to go on after the epochs done so far.
 
     Args:
-        logits: (b, C), float32.
-        classes: int64 (b,).
-        regulariser: (b,), added to each sample's loss and not weighted by the focal factor.
-        settings: `focal_gamma` and `label_smoothing` are read.
+        training: What is saved.
+        fingerprint: See `workers.checkpoints.fingerprint`.
+        n_splits: Of the schedule it was trained by.
     """
-    losses = F.cross_entropy(
-        logits, classes, reduction="none", label_smoothing=settings.label_smoothing
-    )
-    if settings.focal_gamma > 0.0:
-        # expm1 keeps small losses exact; at 0 the power would have no finite slope.
-        mistaken = -torch.expm1(-losses)
-        losses = losses * mistaken.clamp_min(_SMALLEST_MISTAKE) ** settings.focal_gamma
-    return (losses + regulariser).mean()
-
-
-def to_checkpoint(training: Training, *, fingerprint: str) -> Checkpoint:
-    """Everything needed to go on after the epochs done so far."""
     return Checkpoint(
         fingerprint=fingerprint,
         epochs=training.epochs,
@@ -238,6 +282,8 @@ def to_checkpoint(training: Training, *, fingerprint: str) -> Checkpoint:
         head=training.head.state_dict(),
         optimizer=training.optimizer.state_dict(),
         averaged=None if training.averaged is None else training.averaged.state_dict(),
+        group_log_weights=training.group_log_weights,
+        n_splits=n_splits,
     )
 
 
@@ -248,6 +294,10 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     training.optimizer.load_state_dict(checkpoint.optimizer)
     if training.averaged is not None and checkpoint.averaged is not None:
         training.averaged.load_state_dict(checkpoint.averaged)
+    if training.group_log_weights is not None and checkpoint.group_log_weights is not None:
+        training.group_log_weights = checkpoint.group_log_weights.to(
+            training.group_log_weights.device
+        )
     training.epochs = checkpoint.epochs
     training.losses = list(checkpoint.losses)
 
@@ -262,21 +312,20 @@ def _set_rate(
         group["lr"] = learning_rate * factor
 
 
-def _set_momentum(norms: tuple[tuple[BatchNorm, float], ...], step: int) -> None:
-    """Let running statistics begin as the plain mean of the batches seen so far.
+def _set_momentum(norms: tuple[tuple[BatchNorm, float], ...], n_seen: int, n_splits: int) -> None:
+    """Let running statistics begin as the plain mean of the batches, or their parts, seen so far.
 
     They start at mean 0 and variance 1; with the usual momentum of 0.1 a network of few steps
     would still be evaluated with much of that start, and look collapsed although it is not.
     """
     for norm, momentum in norms:
-        norm.momentum = max(momentum, 1.0 / (step + 1))
+        norm.momentum = max(momentum / n_splits, 1.0 / (n_seen + 1))
 
 
 def _autocast(
-    settings: TrainingSettings, device: torch.device
+    recipe: TrainingSettings, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
-    is_on_gpu = device.type == "cuda"
-    enabled = settings.precision == "bfloat16" or (settings.precision == "auto" and is_on_gpu)
+    enabled = uses_bfloat16(recipe, device)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,14 +17,30 @@ from results.trial import (
     outcome_from_json,
     outcome_to_json,
 )
-from search_space.candidate import SpaceSettings
+from search_space.candidate import Mitigation, SpaceSettings
+from search_space.decode import decode
 from search_space.errors import InvalidConfigurationError
-from workers.errors import CheckpointError, CollapsedError, DataError, TrainingDivergedError
+from workers.errors import (
+    CheckpointError,
+    CollapsedError,
+    DataError,
+    NotEnoughMemoryError,
+    TrainingDivergedError,
+)
+from workers.memory import measure_step
 from workers.models import load_model
 from workers.pack import Pack
 from workers.run import failure_kind, run_trial
-from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from workers.settings import (
+    DataSettings,
+    EvaluationSettings,
+    TrainingSettings,
+    TrialJob,
+    job_from_json,
+    job_to_json,
+)
 
+SIZE, N_TRAIN = 32, 8  # of the pack
 CONFIGURATION = {
     "edge1": "3",
     "edge2": "0",
@@ -64,6 +82,18 @@ def at_epochs(job: TrialJob, epochs: int) -> TrialJob:
 def with_configuration(job: TrialJob, **changes: str | float) -> TrialJob:
     configuration = {**CONFIGURATION, **changes}
     return replace(job, request=replace(job.request, configuration=configuration))
+
+
+workers_decode = workers.run.decode
+
+
+def decode_with(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let every configuration mean a candidate with these fields as well."""
+    monkeypatch.setattr(
+        workers.run,
+        "decode",
+        lambda configuration, space: replace(workers_decode(configuration, space), **changes),
+    )
 
 
 def same_result(first: TrialOutcome, second: TrialOutcome) -> bool:
@@ -117,7 +147,13 @@ def test_a_long_training_saves_itself_on_the_way(job: TrialJob) -> None:
 
 def test_another_timeout_or_device_setting_does_not_refuse_the_checkpoint(job: TrialJob) -> None:
     first = run_trial(job)
-    other = replace(job.training, timeout_seconds=9e9, checkpoint_seconds=1.0, device="auto")
+    other = replace(
+        job.training,
+        timeout_seconds=9e9,
+        checkpoint_seconds=1.0,
+        memory_gb=1.0,
+        device="auto",
+    )
     if torch.cuda.is_available():
         other = replace(other, device="cpu")
     again = run_trial(replace(job, training=other))
@@ -178,20 +214,11 @@ def test_a_pack_with_another_digest_is_a_data_error(job: TrialJob) -> None:
 def test_a_training_that_explodes_has_diverged(
     job: TrialJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        workers.run,
-        "decode",
-        lambda configuration, space: replace(
-            workers_decode(configuration, space), learning_rate=1e30
-        ),
-    )
+    decode_with(monkeypatch, learning_rate=1e30)
     outcome = run_trial(job)
     assert outcome.failure is FailureKind.DIVERGED
     assert outcome.architecture is not None
     assert outcome.checkpoint is None
-
-
-workers_decode = workers.run.decode
 
 
 def test_an_unknown_objective_crashes_with_its_name_and_the_traceback(job: TrialJob) -> None:
@@ -208,6 +235,7 @@ def test_an_unknown_objective_crashes_with_its_name_and_the_traceback(job: Trial
     [
         (torch.OutOfMemoryError("CUDA out of memory"), FailureKind.OUT_OF_MEMORY),
         (MemoryError(), FailureKind.OUT_OF_MEMORY),
+        (NotEnoughMemoryError(), FailureKind.OUT_OF_MEMORY),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
             FailureKind.OUT_OF_MEMORY,
@@ -227,3 +255,152 @@ def test_every_error_is_one_kind_of_failure(error: Exception, kind: FailureKind)
 
 def test_a_message_without_words_still_says_what_happened() -> None:
     assert workers.run._detail(MemoryError()) == "MemoryError"
+
+
+def limited(job: TrialJob, n_bytes: int) -> TrialJob:
+    return replace(job, training=replace(job.training, memory_gb=n_bytes / 1e9))
+
+
+def needed_bytes(job: TrialJob, n_images: int) -> int:
+    """What a step with so many pictures at a time needs."""
+    candidate = decode(CONFIGURATION, job.space)
+    step = measure_step(
+        candidate, job.training, image_shape=(1, SIZE), n_classes=N_TRAIN, bfloat16=False
+    )
+    return step.of(n_images)
+
+
+def test_memory_and_parts_are_reported(job: TrialJob) -> None:
+    memory = run_trial(job).metrics["memory"]
+    assert memory["n_splits"] == 1
+    assert memory["bytes_needed"] > 1e5
+
+
+def test_a_batch_that_does_not_fit_is_trained_in_parts_and_goes_on_in_as_many(
+    job: TrialJob,
+) -> None:
+    needed = needed_bytes(job, 8)
+    tight = limited(job, needed + 1000)
+    first = run_trial(tight)
+    assert first.failure is None, first.detail
+    assert first.metrics["memory"] == {"bytes_needed": needed, "n_splits": 2}
+    promoted = run_trial(at_epochs(job, 4))  # here the whole batch would fit
+    straight = run_trial(replace(at_epochs(tight, 4), checkpoint_directory="checkpoints/straight"))
+    assert promoted.epochs_trained == 2
+    assert same_result(promoted, straight)
+
+
+def test_a_trial_begun_at_once_does_not_go_on_in_parts(job: TrialJob) -> None:
+    needed = needed_bytes(job, 8)
+    first = run_trial(job)
+    tight = limited(job, needed + 1000)
+    assert same_result(run_trial(tight), first)  # nothing left to train
+    outcome = run_trial(at_epochs(tight, 4))
+    assert outcome.failure is FailureKind.OUT_OF_MEMORY
+    assert "as many parts as when it was begun (1) needs" in outcome.detail
+
+
+def test_a_network_that_cannot_fit_is_out_of_memory_with_a_sentence(job: TrialJob) -> None:
+    outcome = run_trial(limited(job, 10_000))
+    assert outcome.failure is FailureKind.OUT_OF_MEMORY
+    assert "two or three at a time needs 0.0" in outcome.detail
+    assert "0.00 GB are free" in outcome.detail
+    assert "smaller networks" in outcome.detail
+    assert outcome.epochs_trained == 0
+    assert outcome.architecture is not None
+
+
+def test_the_network_itself_can_be_an_objective(job: TrialJob) -> None:
+    names = ("error", "parameters", "macs", "activation_bytes", "milliseconds_per_image")
+    outcome = run_trial(replace(job, objectives=names))
+    assert outcome.failure is None, outcome.detail
+    assert outcome.costs is not None
+    assert outcome.architecture is not None
+    assert tuple(outcome.costs) == tuple(outcome.interval95) == names
+    for name in ("parameters", "macs", "activation_bytes"):
+        assert outcome.costs[name] == getattr(outcome.architecture, name) > 0
+    assert outcome.costs["milliseconds_per_image"] > 0.0
+    for name in names[1:]:
+        assert outcome.interval95[name] == (outcome.costs[name], outcome.costs[name])
+
+
+def test_the_speed_is_measured_only_where_it_is_asked_for(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers.run, "milliseconds_per_image", lambda *args, **kwargs: 1.0 / 0.0)
+    outcome = run_trial(job)
+    assert outcome.failure is None, outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("constraint", "limit"),
+    [
+        ("max_parameters", 100.0),
+        ("max_macs", 1000.0),
+        ("max_activation_bytes", 1000.0),
+        ("max_milliseconds_per_image", 1e-9),
+    ],
+)
+def test_a_network_beyond_a_constraint_is_refused_before_training(
+    job: TrialJob, constraint: str, limit: float
+) -> None:
+    outcome = run_trial(replace(job, constraints={constraint: limit}))
+    assert outcome.failure is FailureKind.INVALID_CONFIGURATION
+    assert f"more than {constraint} allows: {limit:,.12g}" in outcome.detail
+    assert outcome.epochs_trained == 0
+    assert outcome.architecture is not None
+    if constraint != "max_milliseconds_per_image":
+        value = getattr(outcome.architecture, constraint.removeprefix("max_"))
+        assert f"{value:,}" in outcome.detail
+
+
+def test_a_network_within_its_constraints_is_trained(job: TrialJob) -> None:
+    first = run_trial(job)
+    assert first.architecture is not None
+    limits = {"max_parameters": first.architecture.parameters, "max_milliseconds_per_image": 1e6}
+    outcome = run_trial(replace(job, constraints=limits))
+    assert same_result(first, outcome)
+
+
+def test_constraints_survive_the_way_to_the_worker_and_unknown_ones_are_refused(
+    job: TrialJob,
+) -> None:
+    constrained = replace(job, constraints={"max_macs": 1e6})
+    assert job_from_json(json.loads(json.dumps(job_to_json(constrained)))) == constrained
+    older = job_to_json(job)
+    del older["constraints"]
+    assert job_from_json(older) == job
+    with pytest.raises(ValueError, match=r"\['max_weight'\]; choose from max_parameters"):
+        replace(job, constraints={"max_weight": 1.0})
+
+
+def test_what_a_candidate_says_changes_its_training(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run_trial(job)
+    decode_with(monkeypatch, label_smoothing=0.2)
+    smoothed = run_trial(replace(job, checkpoint_directory="checkpoints/smoothed"))
+    assert smoothed.failure is None, smoothed.detail
+    assert plain.metrics["training"] != smoothed.metrics["training"]
+
+
+def test_group_dro_reports_the_groups_weights(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_with(monkeypatch, mitigation=Mitigation(name="group_dro", strength=0.1))
+    outcome = run_trial(job)
+    assert outcome.failure is None, outcome.detail
+    weights = outcome.metrics["training"]["group_weights"]
+    assert set(weights) == {"f", "m"}
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert same_result(outcome, run_trial(job))
+
+
+def test_a_mitigation_that_does_not_fit_the_data_is_a_data_error(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_with(monkeypatch, mitigation=Mitigation(name="group_margin", margins=(("child", 0.1),)))
+    outcome = run_trial(job)
+    assert outcome.failure is FailureKind.DATA_ERROR
+    assert "'child'" in outcome.detail
+    assert outcome.epochs_trained == 0
