@@ -80,9 +80,16 @@ def variant_from_json(value: Mapping[str, Any]) -> VariantRecord:
     """The record that `dataclasses.asdict` made a JSON object of.
 
     Raises:
-        TypeError: A field is missing or unknown.
+        TypeError: A field is missing or unknown, or something else than a number where one is due.
     """
-    return VariantRecord(**value)
+    record = VariantRecord(**value)
+    for number in (record.feature_size, record.parameters, record.macs):
+        if not isinstance(number, int):
+            raise TypeError(f"{record.name}: {number!r} is not a whole number")
+    # They go into timm's constructor, which takes paths and addresses too.
+    if not all(isinstance(option, int | float) for option in dict(record.options).values()):
+        raise TypeError(f"{record.name}: options {record.options!r} are not numbers alone")
+    return record
 
 
 def resolution_to_json(resolution: Resolution) -> dict[str, Any]:

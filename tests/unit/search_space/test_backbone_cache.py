@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -74,7 +74,18 @@ def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize(
-    "entry", [{}, 3, None, "misfit", {"name": "some_net"}, {"misfit": "x", "variants": 1}]
+    "entry",
+    [
+        {},
+        3,
+        None,
+        "misfit",
+        {"name": "some_net"},
+        {"misfit": "x", "variants": 1},
+        asdict(replace(RECORD, options={"checkpoint_path": "/some/file"})),
+        asdict(replace(RECORD, options={})) | {"options": None},
+        asdict(RECORD) | {"feature_size": "8"},
+    ],
 )
 def test_a_damaged_entry_never_raises(tmp_path: Path, entry: object) -> None:
     remember(tmp_path, KEY, {"some_net": RECORD})
