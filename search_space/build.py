@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from search_space.activation_memory import saved_activation_bytes
 from search_space.backbones import backbone_recipe, build_backbone
 from search_space.candidate import (
+    Architecture,
     Candidate,
+    DagArchitecture,
     DualPathArchitecture,
-    SpaceSettings,
     TimmArchitecture,
 )
-from search_space.dual_path import DualPathNetwork
-from search_space.errors import InvalidConfigurationError
-from search_space.families import families_in_use
+from search_space.cell_network import CellNetwork
 from search_space.network import FaceNetwork
+from search_space.prediction import predicted_cost
+from search_space.stages import as_dag
+from search_space.variants import VariantRecord
+
+_MEASURED_PICTURES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +32,20 @@ class NetworkCost:
     """What a network is and how large, its head left aside.
 
     Attributes:
-        family: `dual_path` or the timm family.
-        hash: First 12 hex digits of the SHA-256 of the architecture; equal for equal backbones.
+        family: `dual_path`, `dag` or the timm family.
+        hash: First 12 hex digits of the SHA-256 of the architecture; equal for equal backbones,
+            so the published cell has one whether it came as such or as a graph.
         parameters: Trainable numbers of backbone and neck.
         macs: Multiply-accumulates of convolutions and matrix products for one picture.
+        activation_bytes: What a training step keeps for its backward pass, for each picture, in
+            float32.
     """
 
     family: str
     hash: str
     parameters: int
     macs: int
+    activation_bytes: int
 
 
 def build_network(
@@ -63,68 +71,89 @@ def build_network(
         return _assemble(candidate, in_channels=in_channels, image_size=image_size)
 
 
+def build_on_meta(candidate: Candidate, *, in_channels: int, image_size: int) -> FaceNetwork:
+    """The candidate's network without memory for its weights, in training mode.
+
+    Leaves torch's random state as it was.
+
+    Raises:
+        InvalidConfigurationError: As in `build_network`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return _assemble(candidate, in_channels=in_channels, image_size=image_size)
+
+
 def network_cost(candidate: Candidate, *, in_channels: int, image_size: int) -> NetworkCost:
     """Family, hash and size of the candidate's network; takes no memory for its weights.
 
     Raises:
         InvalidConfigurationError: As in `build_network`.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-        network = _assemble(candidate, in_channels=in_channels, image_size=image_size).eval()
-        counter = FlopCounterMode(display=False)
-        with counter:
-            network(torch.zeros(1, in_channels, image_size, image_size))
-    architecture = candidate.architecture
+    network = build_on_meta(candidate, in_channels=in_channels, image_size=image_size)
+    shape = (_MEASURED_PICTURES, in_channels, image_size, image_size)
+    saved = saved_activation_bytes(network, torch.zeros(shape, device="meta"))
+    predicted = predicted_cost(
+        candidate,
+        in_channels=in_channels,
+        image_size=image_size,
+        backbones=_backbones(candidate, in_channels, image_size),
+    )
     return NetworkCost(
-        family=(
-            architecture.family if isinstance(architecture, TimmArchitecture) else "dual_path"
-        ),
-        hash=_architecture_hash(candidate),
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        macs=counter.get_total_flops() // 2,
+        family=family_of(candidate.architecture),
+        hash=architecture_hash(candidate.architecture),
+        parameters=predicted.parameters,
+        macs=predicted.macs,
+        activation_bytes=-(-saved // _MEASURED_PICTURES),
     )
 
 
-def check_buildable(settings: SpaceSettings, *, in_channels: int, image_size: int) -> list[str]:
-    """Every timm variant of the space that does not work at this size: one sentence each.
+def family_of(architecture: Architecture) -> str:
+    """`dual_path`, `dag` or the timm family."""
+    match architecture:
+        case DualPathArchitecture():
+            return "dual_path"
+        case DagArchitecture():
+            return "dag"
+        case TimmArchitecture():
+            return architecture.family
 
-    Tries each variant once without memory for its weights, a fraction of a second per model.
-    """
-    faults = []
-    for family, variants in families_in_use(settings).items():
-        for variant in variants:
-            try:
-                backbone_recipe(variant, in_channels, image_size)
-            except InvalidConfigurationError as error:
-                faults.append(f"space.families.{family}: {error}")
-    return faults
+
+def architecture_hash(architecture: Architecture) -> str:
+    """First 12 hex digits of a SHA-256, equal for equal backbones."""
+    content: dict[str, object]
+    if isinstance(architecture, TimmArchitecture):
+        content = {"variant": architecture.variant}
+    else:
+        dag = as_dag(architecture)
+        # float(): 1 and 1.0 are the same width and must not differ in JSON.
+        content = {"cell": dag.cell.hash(), "width": float(dag.width), "blocks": dag.blocks}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _backbones(
+    candidate: Candidate, in_channels: int, image_size: int
+) -> dict[str, VariantRecord]:
+    architecture = candidate.architecture
+    if not isinstance(architecture, TimmArchitecture):
+        return {}
+    variant = architecture.variant
+    return {variant: backbone_recipe(variant, in_channels, image_size)}
 
 
 def _assemble(candidate: Candidate, *, in_channels: int, image_size: int) -> FaceNetwork:
-    architecture = candidate.architecture
+    architecture, drop_path = candidate.architecture, candidate.drop_path
     backbone: nn.Module
-    if isinstance(architecture, DualPathArchitecture):
-        backbone = DualPathNetwork(architecture, in_channels)
-        feature_size = backbone.feature_size
-    elif not isinstance(architecture, TimmArchitecture):
-        raise NotImplementedError
-    else:
+    if isinstance(architecture, TimmArchitecture):
         backbone, feature_size = build_backbone(
-            architecture.variant, in_channels=in_channels, image_size=image_size
+            architecture.variant,
+            in_channels=in_channels,
+            image_size=image_size,
+            drop_path=drop_path,
         )
+    else:
+        cells = CellNetwork(as_dag(architecture), in_channels, drop_path=drop_path)
+        backbone, feature_size = cells, cells.feature_size
     return FaceNetwork(
         backbone, feature_size=feature_size, embedding_size=candidate.embedding_size
     )
-
-
-def _architecture_hash(candidate: Candidate) -> str:
-    architecture = candidate.architecture
-    if isinstance(architecture, DualPathArchitecture):
-        # float(): 1 and 1.0 are the same width and must not differ in JSON.
-        content = {**asdict(architecture), "width": float(architecture.width)}
-    elif isinstance(architecture, TimmArchitecture):
-        content = {"variant": architecture.variant}
-    else:
-        raise NotImplementedError
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

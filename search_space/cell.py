@@ -23,6 +23,26 @@ TAILS: tuple[Tail, ...] = ("plain", "residual", "dual_path")
 SMALLEST_CELL = 3
 LARGEST_CELL = 5
 SKIP = "Skip"
+NO_OPERATION = "None"
+
+# Index = 3 * kind + kernel, with the kernels in the order 3, 1, 5: published cells such as "301"
+# are only right in this order.
+PAPER_OPERATIONS = tuple(
+    f"{kind}{kernel}x{kernel}"
+    for kind in ("BnActConv", "Conv", "ConvBnAct")
+    for kernel in (3, 1, 5)
+)
+OPERATIONS = (
+    *PAPER_OPERATIONS,
+    SKIP,
+    "AvgPool3x3",
+    "MaxPool3x3",
+    "SepConv3x3",
+    "SepConv5x5",
+    "DilConv3x3",
+    "DilConv5x5",
+)
+"""What an edge may carry beside nothing at all."""
 
 
 class Edge(NamedTuple):

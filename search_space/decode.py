@@ -5,161 +5,285 @@ Takes plain mappings; knows neither ConfigSpace nor torch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
+from search_space import hyperparameters as names
 from search_space.candidate import (
+    Architecture,
     Candidate,
+    DagArchitecture,
     DualPathArchitecture,
     HeadChoice,
     HeadName,
+    Mitigation,
+    MitigationName,
     OptimizerName,
+    Source,
     SpaceSettings,
     TimmArchitecture,
     Value,
 )
+from search_space.cell import (
+    NO_OPERATION,
+    PAPER_OPERATIONS,
+    Cell,
+    Edge,
+    Join,
+    Tail,
+    canonical_cell,
+)
 from search_space.errors import InvalidConfigurationError
 from search_space.hyperparameters import (
-    ARCHITECTURE,
-    EDGES,
-    FAMILY,
-    HEAD,
-    LEARNING_RATE_ADAM,
-    LEARNING_RATE_SGD,
-    OPERATION_NAMES,
-    OPTIMIZER,
-    Choice,
+    Condition,
     Hyperparameter,
+    accepted,
+    accepts,
+    canonical_value,
     hyperparameters,
     variant_name,
 )
-
-# A sampler that works in log space may land a rounding error outside its bounds.
-_BOUND_TOLERANCE = 1e-9
 
 
 def decode(configuration: Mapping[str, Value], settings: SpaceSettings) -> Candidate:
     """What the configuration says, in the space that the settings describe.
 
     Args:
-        configuration: A value for each active hyperparameter and for no other.
+        configuration: A value for each active hyperparameter and for no other. In a space of the
+            user's own, what is left out has its default.
         settings: Settings without faults (see `space.space_faults`).
 
     Raises:
         InvalidConfigurationError: A hyperparameter is missing, unknown, out of range, or given
             although it is inactive; the message names all such faults.
     """
-    faults = _faults(configuration, settings)
+    if settings.definition:
+        configuration = complete(configuration, settings)
+    faults = configuration_faults(configuration, settings)
     if faults:
         raise InvalidConfigurationError(f"invalid configuration: {'; '.join(faults)}")
-    optimizer = cast(OptimizerName, str(configuration[OPTIMIZER]))
-    learning_rate = LEARNING_RATE_SGD if optimizer == "SGD" else LEARNING_RATE_ADAM
+    optimizer = cast(OptimizerName, configuration[names.OPTIMIZER])
+    is_sgd = optimizer == "SGD"
+    rate = names.LEARNING_RATE_SGD if is_sgd else names.LEARNING_RATE_ADAM
     return Candidate(
         architecture=_architecture(configuration, settings),
-        embedding_size=settings.embedding_size,
-        head=HeadChoice(name=cast(HeadName, str(configuration[HEAD]))),
+        embedding_size=int(configuration.get(names.EMBEDDING_SIZE, settings.embedding_size)),
+        head=_head(configuration),
         optimizer=optimizer,
-        learning_rate=float(configuration[learning_rate]),
+        learning_rate=float(configuration[rate]),
+        weight_decay=_number(configuration, names.WEIGHT_DECAY),
+        momentum=_number(configuration, names.MOMENTUM),
+        label_smoothing=_number(configuration, names.LABEL_SMOOTHING),
+        augmentation=_number(configuration, names.AUGMENTATION),
+        drop_path=_number(configuration, names.DROP_PATH) or 0.0,
+        mitigation=_mitigation(configuration, settings),
     )
 
 
-def describe(candidate: Candidate) -> str:
-    """The candidate in one short line, such as `dual_path 3-0-1 · CosFace · SGD 0.138`."""
-    architecture = candidate.architecture
-    if isinstance(architecture, DualPathArchitecture):
-        name = f"dual_path {'-'.join(str(edge) for edge in architecture.edges)}"
-    elif isinstance(architecture, TimmArchitecture):
-        name = architecture.variant
-    else:
-        name = f"dag {architecture.cell.hash()[:8]}"
-    optimisation = f"{candidate.optimizer} {candidate.learning_rate:.3g}"
-    return f"{name} · {candidate.head.name} · {optimisation}"
+def complete(configuration: Mapping[str, Value], settings: SpaceSettings) -> dict[str, Value]:
+    """The configuration with the default of every active hyperparameter that it leaves out.
 
-
-def operation_name(index: int) -> str:
-    """The name of an edge's operation, such as `Conv3x3` for 3.
-
-    Raises:
-        InvalidConfigurationError: The index is not one of the nine.
+    A choice that is left out follows from what is given below it: `{"timm.family": "resnet"}`
+    chooses timm. Values that a person may write otherwise (3 for "3") become the space's own.
+    Names that the space does not know stay, for `configuration_faults` to find.
     """
-    if not 0 <= index < len(OPERATION_NAMES):
-        raise InvalidConfigurationError(
-            f"there is no operation {index}; choose from 0 to {len(OPERATION_NAMES) - 1}"
-        )
-    return OPERATION_NAMES[index]
+    space = _space(settings)
+    known = {parameter.name: parameter for parameter in space}
+    given = {
+        name: canonical_value(known[name], value) if name in known else value
+        for name, value in configuration.items()
+    }
+    for parameter in reversed(space):
+        for condition in parameter.conditions:
+            if parameter.name in given and len(parameter.conditions) == 1:
+                given.setdefault(condition.parent, condition.values[0])
+    completed = dict(given)
+    active: set[str] = set()
+    for parameter in space:
+        if _is_active(parameter, completed, active):
+            active.add(parameter.name)
+            completed.setdefault(parameter.name, parameter.default)
+    return completed
 
 
-def _architecture(
-    configuration: Mapping[str, Value], settings: SpaceSettings
-) -> DualPathArchitecture | TimmArchitecture:
-    kind = "dual_path" if settings.preset == "paper" else settings.preset
-    if configuration.get(ARCHITECTURE, kind) == "dual_path":
-        first, second, third = (int(configuration[name]) for name in EDGES)
-        return DualPathArchitecture(
-            edges=(first, second, third),
-            width=settings.width,
-            blocks_per_stage=settings.blocks_per_stage,
-        )
-    family = str(configuration[FAMILY])
-    return TimmArchitecture(family=family, variant=str(configuration[variant_name(family)]))
-
-
-def _faults(configuration: Mapping[str, Value], settings: SpaceSettings) -> list[str]:
-    expected = hyperparameters(settings)
-    known = {parameter.name for parameter in expected}
+def configuration_faults(configuration: Mapping[str, Value], settings: SpaceSettings) -> list[str]:
+    """Every reason why the configuration is not one of the space: one sentence each."""
+    space = _space(settings)
+    known = {parameter.name for parameter in space}
     faults = [
         f"{name} is not a hyperparameter of the {settings.preset} space; leave it out"
         for name in sorted(set(configuration) - known)
     ]
     active: set[str] = set()
     undecided: set[str] = set()  # whether these are active hangs on a value that is missing or bad
-    for parameter in expected:
-        name, parent = parameter.name, parameter.condition and parameter.condition.parent
-        if parent in undecided:
-            undecided.add(name)
-        elif not _is_active(parameter, configuration, active):
-            faults += _faults_of_inactive(parameter, configuration)
-        elif name in configuration and _is_accepted(parameter, configuration[name]):
+    for parameter in space:
+        name = parameter.name
+        if not _is_active(parameter, configuration, active):
+            if any(each.parent in undecided for each in parameter.conditions):
+                undecided.add(name)
+            elif name in configuration:
+                faults.append(_fault_of_inactive(parameter))
+        elif name in configuration and accepts(parameter, configuration[name]):
             active.add(name)
         else:
             undecided.add(name)
             found = f"is {configuration[name]!r}" if name in configuration else "is missing"
-            faults.append(f"{name} {found}; give {_accepted(parameter)}")
+            faults.append(f"{name} {found}; give {accepted(parameter)}")
     return faults
+
+
+def describe(candidate: Candidate) -> str:
+    """The candidate in one short line, such as `dual_path 3-0-1 · CosFace · SGD 0.138`."""
+    optimisation = f"{candidate.optimizer} {candidate.learning_rate:.3g}"
+    parts = [_described(candidate.architecture), candidate.head.name, optimisation]
+    if candidate.mitigation.name != "none":
+        parts.append(candidate.mitigation.name)
+    return " · ".join(parts)
+
+
+def operation_name(index: int) -> str:
+    """The name of a published edge's operation, such as `Conv3x3` for 3.
+
+    Raises:
+        InvalidConfigurationError: The index is not one of the nine.
+    """
+    if not 0 <= index < len(PAPER_OPERATIONS):
+        raise InvalidConfigurationError(
+            f"there is no operation {index}; choose from 0 to {len(PAPER_OPERATIONS) - 1}"
+        )
+    return PAPER_OPERATIONS[index]
+
+
+def _described(architecture: Architecture) -> str:
+    match architecture:
+        case DualPathArchitecture():
+            return f"dual_path {'-'.join(str(edge) for edge in architecture.edges)}"
+        case DagArchitecture():
+            blocks = "-".join(str(count) for count in architecture.blocks)
+            return f"dag {architecture.cell.hash()[:8]} x {blocks}"
+        case TimmArchitecture():
+            return architecture.variant
+
+
+def _architecture(configuration: Mapping[str, Value], settings: SpaceSettings) -> Architecture:
+    source = cast(Source, configuration.get(names.ARCHITECTURE, settings.sources_in_use[0]))
+    match source:
+        case "dual_path":
+            first, second, third = (int(configuration[name]) for name in names.EDGES)
+            return DualPathArchitecture(
+                edges=(first, second, third),
+                width=settings.width,
+                blocks_per_stage=settings.blocks_per_stage,
+            )
+        case "dag":
+            return _dag(configuration, settings)
+        case "timm":
+            family = str(configuration[names.FAMILY])
+            return TimmArchitecture(
+                family=family, variant=str(configuration[variant_name(family)])
+            )
+
+
+def _dag(configuration: Mapping[str, Value], settings: SpaceSettings) -> DagArchitecture:
+    first, second, third, fourth = (
+        int(configuration.get(name, settings.dag.blocks[0])) for name in names.DAG_BLOCKS
+    )
+    return DagArchitecture(
+        cell=_cell(configuration, settings.dag.nodes),
+        width=settings.width * float(configuration[names.DAG_WIDTH]),
+        blocks=(first, second, third, fourth),
+    )
+
+
+def _cell(configuration: Mapping[str, Value], n_nodes: int) -> Cell:
+    edges = [
+        Edge(source, target, str(configuration[names.edge_name(source, target)]))
+        for target in range(1, n_nodes)
+        for source in range(target)
+    ]
+    joins = {node: cast(Join, configuration[names.join_name(node)]) for node in range(2, n_nodes)}
+    return canonical_cell(
+        n_nodes,
+        [edge for edge in edges if edge.operation != NO_OPERATION],
+        joins,
+        cast(Tail, configuration[names.DAG_TAIL]),
+    )
+
+
+def _head(configuration: Mapping[str, Value]) -> HeadChoice:
+    name = cast(HeadName, configuration[names.HEAD])
+    default = HeadChoice(name=name)
+    return HeadChoice(
+        name=name,
+        margin=_number(configuration, names.margin_name(name)),
+        scale=_number(configuration, names.SCALE),
+        sub_centers=int(configuration.get(names.SUB_CENTERS, default.sub_centers)),
+        regulariser_factor=float(
+            configuration.get(names.REGULARISER_FACTOR, default.regulariser_factor)
+        ),
+    )
+
+
+def _mitigation(configuration: Mapping[str, Value], settings: SpaceSettings) -> Mitigation:
+    name = cast(MitigationName, configuration.get(names.MITIGATION, "none"))
+    strengths = {
+        "balanced_sampling": names.SAMPLING_BALANCE,
+        "reweighting": names.LOSS_BALANCE,
+        "group_dro": names.DRO_STEP,
+    }
+    if name == "group_margin":
+        margins = tuple(
+            (group, float(configuration[names.group_margin_name(group)]))
+            for group in settings.groups
+        )
+        return Mitigation(name=name, margins=margins)
+    if name == "none":
+        return Mitigation()
+    return Mitigation(name=name, strength=float(configuration[strengths[name]]))
+
+
+def _number(configuration: Mapping[str, Value], name: str) -> float | None:
+    return float(configuration[name]) if name in configuration else None
 
 
 def _is_active(
     parameter: Hyperparameter, configuration: Mapping[str, Value], active: set[str]
 ) -> bool:
-    condition = parameter.condition
-    if condition is None:
-        return True
-    return condition.parent in active and configuration[condition.parent] in condition.values
+    conditions = parameter.conditions
+    return not conditions or any(
+        each.parent in active and configuration[each.parent] in each.values for each in conditions
+    )
 
 
-def _faults_of_inactive(
-    parameter: Hyperparameter, configuration: Mapping[str, Value]
-) -> list[str]:
-    condition = parameter.condition
-    if condition is None or parameter.name not in configuration:
-        return []
-    return [
-        f"{parameter.name} is given but counts only with {condition.parent} = "
-        f"{' or '.join(condition.values)}; leave it out"
-    ]
+def _fault_of_inactive(parameter: Hyperparameter) -> str:
+    def words(condition: Condition) -> str:
+        return f"{condition.parent} = {' or '.join(map(str, condition.values))}"
+
+    where = ", or ".join(words(condition) for condition in parameter.conditions)
+    return f"{parameter.name} is given but counts only with {where}; leave it out"
 
 
-def _accepted(parameter: Hyperparameter) -> str:
-    if isinstance(parameter, Choice):
-        return f"one of the strings {', '.join(parameter.choices)}"
-    return f"a number from {parameter.lower:g} to {parameter.upper:g}"
+def _space(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
+    return _cached_space(_Key(settings))
 
 
-def _is_accepted(parameter: Hyperparameter, value: Value) -> bool:
-    if isinstance(parameter, Choice):
-        return isinstance(value, str) and value in parameter.choices
-    if isinstance(value, bool | str) or not math.isfinite(value):
-        return False
-    slack = 1.0 + _BOUND_TOLERANCE
-    return parameter.lower / slack <= value <= parameter.upper * slack
+class _Key:
+    """Settings as a key of the cache: they hold mappings, which have no hash."""
+
+    __slots__ = ("_hash", "settings")
+
+    def __init__(self, settings: SpaceSettings) -> None:
+        self.settings = settings
+        self._hash = hash((settings.preset, settings.sources, settings.tune, settings.dag))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.settings == other.settings
+
+
+@lru_cache(maxsize=16)
+def _cached_space(key: _Key) -> tuple[Hyperparameter, ...]:
+    return hyperparameters(key.settings)

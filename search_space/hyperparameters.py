@@ -7,11 +7,21 @@ a name, a choice or a bound. Must import no heavy library.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from search_space.candidate import OPTIMIZERS, PAPER_HEADS, SpaceSettings
-from search_space.families import families_in_use
+from search_space.candidate import (
+    HEADS,
+    OPTIMIZERS,
+    PAPER_HEADS,
+    HeadName,
+    SpaceSettings,
+    Value,
+)
+from search_space.cell import NO_OPERATION, OPERATIONS, PAPER_OPERATIONS
+from search_space.families import drop_path_families_in_use, families_in_use
+from search_space.margins import PUBLISHED_MARGINS
 
 ARCHITECTURE = "architecture"
 EDGES = ("edge1", "edge2", "edge3")
@@ -20,46 +30,80 @@ HEAD = "head"
 OPTIMIZER = "optimizer"
 LEARNING_RATE_ADAM = "lr_adam"
 LEARNING_RATE_SGD = "lr_sgd"
+DAG_TAIL = "dag.tail"
+DAG_WIDTH = "dag.width"
+DAG_BLOCKS = tuple(f"dag.blocks.{stage}" for stage in range(1, 5))
+SCALE = "scale"
+SUB_CENTERS = "sub_centers"
+REGULARISER_FACTOR = "magface.regulariser"
+WEIGHT_DECAY = "weight_decay"
+MOMENTUM = "momentum"
+LABEL_SMOOTHING = "label_smoothing"
+EMBEDDING_SIZE = "embedding_size"
+AUGMENTATION = "augmentation"
+DROP_PATH = "drop_path"
+MITIGATION = "mitigation"
+SAMPLING_BALANCE = "mitigation.sampling_balance"
+LOSS_BALANCE = "mitigation.loss_balance"
+DRO_STEP = "mitigation.dro_step"
 
-# Index = 3 * kind + kernel, with the kernels in the order 3, 1, 5: published cells such as "301"
-# are only right in this order.
-OPERATION_NAMES = tuple(
-    f"{kind}{kernel}x{kernel}"
-    for kind in ("BnActConv", "Conv", "ConvBnAct")
-    for kernel in (3, 1, 5)
-)
+# Of the cosine or in radians, as the head has it.
+_SMALLEST_MARGIN = 0.05
+_LARGEST_MARGINS: Mapping[HeadName, float] = {
+    "CosFace": 0.6,
+    "ArcFace": 0.8,
+    "MagFace": 0.6,
+    "SphereFace2": 0.6,
+    "AdaFace": 0.6,
+    "CurricularFace": 0.8,
+    "ElasticFace": 0.8,
+    "SubCenterArcFace": 0.8,
+}
+_LARGEST_GROUP_MARGIN = 0.2
+_EMBEDDING_SIZES = (128, 256, 512)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A hyperparameter exists only where `parent` is active and has one of `values`."""
+    """Holds where `parent` is active and has one of `values`."""
 
     parent: str
-    values: tuple[str, ...]
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A categorical hyperparameter."""
+    """A categorical hyperparameter; one with a single choice is fixed.
+
+    Attributes:
+        conditions: The hyperparameter exists where one of them holds; always if there are none.
+    """
 
     name: str
-    choices: tuple[str, ...]
-    default: str
-    condition: Condition | None = None
+    choices: tuple[Value, ...]
+    default: Value
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogRange:
-    """A float hyperparameter, log-uniform between two bounds, both included."""
+class Range:
+    """A numeric hyperparameter between two bounds, both included.
+
+    Attributes:
+        is_log: Uniform in the logarithm.
+        is_integer: Whole numbers only.
+    """
 
     name: str
     lower: float
     upper: float
     default: float
-    condition: Condition | None = None
+    is_log: bool = False
+    is_integer: bool = False
+    conditions: tuple[Condition, ...] = ()
 
 
-Hyperparameter: TypeAlias = Choice | LogRange
+Hyperparameter: TypeAlias = Choice | Range
 
 
 def variant_name(family: str) -> str:
@@ -67,52 +111,219 @@ def variant_name(family: str) -> str:
     return f"timm.variant.{family}"
 
 
+def edge_name(source: int, target: int) -> str:
+    """The name of the hyperparameter that chooses the operation between two nodes of a cell."""
+    return f"dag.op.{source}->{target}"
+
+
+def join_name(node: int) -> str:
+    """The name of the hyperparameter that chooses how a node of a cell joins its edges."""
+    return f"dag.join.{node}"
+
+
+def margin_name(head: str) -> str:
+    """The name of the hyperparameter that is the head's margin."""
+    return f"margin.{head}"
+
+
+def group_margin_name(group: str) -> str:
+    """The name of the hyperparameter that a group's margin differs by."""
+    return f"mitigation.margin.{group}"
+
+
+def unrestricted(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
+    """All hyperparameters of the preset, each after its parents, before `limit` and `fix`."""
+    is_paper = settings.preset == "paper"
+    return (
+        *_architecture(settings),
+        Choice(name=HEAD, choices=PAPER_HEADS if is_paper else HEADS, default="CosFace"),
+        Choice(name=OPTIMIZER, choices=OPTIMIZERS, default="Adam"),
+        Range(
+            name=LEARNING_RATE_ADAM,
+            lower=1e-5,
+            upper=1e-2,
+            default=1e-3,
+            is_log=True,
+            conditions=_where(OPTIMIZER, "Adam", "AdamW"),
+        ),
+        Range(
+            name=LEARNING_RATE_SGD,
+            lower=0.09,
+            upper=0.8,
+            default=0.1,
+            is_log=True,
+            conditions=_where(OPTIMIZER, "SGD"),
+        ),
+        *(each for name in settings.tuned for each in _recipe(settings)[name]),
+    )
+
+
 def hyperparameters(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
-    """All hyperparameters of the space, each after its parent."""
-    architecture: tuple[Hyperparameter, ...]
-    if settings.preset == "paper":
-        architecture = _edges(None)
-    elif settings.preset == "timm":
-        architecture = _backbones(settings, None)
-    else:
-        kind = Choice(name=ARCHITECTURE, choices=("dual_path", "timm"), default="dual_path")
-        architecture = (
-            kind,
-            *_edges(Condition(parent=ARCHITECTURE, values=("dual_path",))),
-            *_backbones(settings, Condition(parent=ARCHITECTURE, values=("timm",))),
-        )
-    return (*architecture, *_head_and_optimizer())
+    """All hyperparameters of the space, each after its parents.
+
+    What `fix` and `limit` leave without effect is gone: a hyperparameter that no remaining choice
+    activates, and a condition that always holds.
+
+    Args:
+        settings: Settings without faults; a value that is not allowed is taken as it is.
+    """
+    restricted = (_restricted(each, settings) for each in unrestricted(settings))
+    kept: dict[str, Hyperparameter] = {}
+    for parameter in restricted:
+        reachable = _reachable(parameter, kept)
+        if reachable is not None:
+            kept[parameter.name] = reachable
+    return tuple(kept.values())
 
 
-def n_discrete_combinations(space: tuple[Hyperparameter, ...]) -> int:
-    """How many different choices there are, the learning rates left aside."""
-    choices = [parameter for parameter in space if isinstance(parameter, Choice)]
-    roots = [choice for choice in choices if choice.condition is None]
-    return math.prod(_n_combinations(root, choices) for root in roots)
+def n_discrete_combinations(space: Sequence[Hyperparameter]) -> int:
+    """How many different choices there are; ranges of whole numbers count, others do not."""
+    discrete = [each for each in space if isinstance(each, Choice) or each.is_integer]
+    roots = [each for each in discrete if not each.conditions]
+    return math.prod(_n_combinations(root, discrete) for root in roots)
 
 
-def _n_combinations(choice: Choice, choices: list[Choice]) -> int:
-    total = 0
-    for value in choice.choices:
-        children = [child for child in choices if _is_child(child, choice.name, value)]
-        total += math.prod(_n_combinations(child, choices) for child in children)
-    return total
+def values_of(parameter: Hyperparameter) -> tuple[Value, ...]:
+    """The choices, or all whole numbers of the range; nothing for other ranges."""
+    if isinstance(parameter, Choice):
+        return parameter.choices
+    if parameter.is_integer:
+        return tuple(range(int(parameter.lower), int(parameter.upper) + 1))
+    return ()
 
 
-def _is_child(child: Choice, parent: str, value: str) -> bool:
-    condition = child.condition
-    return condition is not None and condition.parent == parent and value in condition.values
+def accepts(parameter: Hyperparameter, value: object) -> bool:
+    """Whether the value is one of the hyperparameter's."""
+    if isinstance(parameter, Choice):
+        # By type too: 1, 1.0 and True are equal and not the same choice.
+        return any(type(value) is type(each) and value == each for each in parameter.choices)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    if parameter.is_integer and value != int(value):
+        return False
+    # A sampler that works in log space may land a rounding error outside its bounds.
+    slack = 1e-9 * max(abs(parameter.lower), abs(parameter.upper))
+    return parameter.lower - slack <= value <= parameter.upper + slack
 
 
-def _edges(condition: Condition | None) -> tuple[Hyperparameter, ...]:
-    codes = tuple(str(code) for code in range(len(OPERATION_NAMES)))
+def accepted(parameter: Hyperparameter) -> str:
+    """What the hyperparameter accepts, in words."""
+    if isinstance(parameter, Choice):
+        choices = ", ".join(map(str, parameter.choices))
+        is_text = all(isinstance(each, str) for each in parameter.choices)
+        if len(parameter.choices) == 1:
+            return f"the {'string' if is_text else 'value'} {choices}"
+        return f"one of the {'strings' if is_text else 'values'} {choices}"
+    kind = "whole number" if parameter.is_integer else "number"
+    return f"a {kind} from {parameter.lower:g} to {parameter.upper:g}"
+
+
+def canonical_value(parameter: Hyperparameter, value: Value) -> Value:
+    """The value as the hyperparameter writes it, where a person wrote 3 for "3" or 1 for 1.0.
+
+    A value that is none of the hyperparameter's comes back as it is.
+    """
+    if accepts(parameter, value):
+        if isinstance(parameter, Choice) or isinstance(value, str):
+            return value
+        return int(value) if parameter.is_integer else float(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(parameter, Range):
+        # YAML 1.1 reads 1e-3, which has no dot, as text.
+        number = _number(value)
+        return value if number is None else canonical_value(parameter, number)
+    for choice in parameter.choices:
+        is_same_number = not isinstance(choice, str) and choice == value
+        if is_same_number or (isinstance(choice, str) and choice == str(value)):
+            return choice
+    return value
+
+
+def _number(value: Value) -> float | None:
+    """The number that a text is; None where it is none or no text."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _where(parent: str, *values: Value) -> tuple[Condition, ...]:
+    return (Condition(parent=parent, values=values),)
+
+
+def _architecture(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
+    sources = settings.sources_in_use
+    parts = {
+        "dual_path": _dual_path,
+        "dag": _dag,
+        "timm": _timm,
+    }
+    if len(sources) == 1:
+        return parts[sources[0]](settings, ())
+    root = Choice(name=ARCHITECTURE, choices=sources, default=sources[0])
+    below = (parts[source](settings, _where(ARCHITECTURE, source)) for source in sources)
+    return (root, *(each for part in below for each in part))
+
+
+def _dual_path(
+    settings: SpaceSettings,  # noqa: ARG001 - one signature for all sources
+    conditions: tuple[Condition, ...],
+) -> tuple[Hyperparameter, ...]:
+    codes = tuple(str(code) for code in range(len(PAPER_OPERATIONS)))
     return tuple(
-        Choice(name=name, choices=codes, default=default, condition=condition)
+        Choice(name=name, choices=codes, default=default, conditions=conditions)
         for name, default in zip(EDGES, ("2", "0", "1"), strict=True)
     )
 
 
-def _backbones(settings: SpaceSettings, condition: Condition | None) -> tuple[Hyperparameter, ...]:
+def _dag(settings: SpaceSettings, conditions: tuple[Condition, ...]) -> tuple[Hyperparameter, ...]:
+    """The default is the published default cell as a chain."""
+    dag = settings.dag
+    operations = tuple(name for name in OPERATIONS if name in (dag.operations or OPERATIONS))
+    fewest, most = dag.blocks
+    edges = tuple(
+        Choice(
+            name=edge_name(source, target),
+            choices=(NO_OPERATION, *operations),
+            default=operations[0] if source == target - 1 else NO_OPERATION,
+            conditions=conditions,
+        )
+        for target in range(1, dag.nodes)
+        for source in range(target)
+    )
+    joins = tuple(
+        Choice(
+            name=join_name(node), choices=dag.joins, default=dag.joins[0], conditions=conditions
+        )
+        for node in range(2, dag.nodes)  # at most one edge goes into node 1
+    )
+    blocks = tuple(
+        Range(
+            name=name,
+            lower=fewest,
+            upper=most,
+            default=fewest,
+            is_integer=True,
+            conditions=conditions,
+        )
+        for name in DAG_BLOCKS
+        if fewest < most
+    )
+    return (
+        *edges,
+        *joins,
+        Choice(name=DAG_TAIL, choices=dag.tails, default=dag.tails[-1], conditions=conditions),
+        Choice(name=DAG_WIDTH, choices=dag.widths, default=dag.widths[-1], conditions=conditions),
+        *blocks,
+    )
+
+
+def _timm(
+    settings: SpaceSettings, conditions: tuple[Condition, ...]
+) -> tuple[Hyperparameter, ...]:
     families = families_in_use(settings)
     names = tuple(families)
     variants = tuple(
@@ -120,29 +331,191 @@ def _backbones(settings: SpaceSettings, condition: Condition | None) -> tuple[Hy
             name=variant_name(family),
             choices=choices,
             default=choices[0],
-            condition=Condition(parent=FAMILY, values=(family,)),
+            conditions=_where(FAMILY, family),
         )
         for family, choices in families.items()
     )
-    return (Choice(name=FAMILY, choices=names, default=names[0], condition=condition), *variants)
+    return (Choice(name=FAMILY, choices=names, default=names[0], conditions=conditions), *variants)
 
 
-def _head_and_optimizer() -> tuple[Hyperparameter, ...]:
-    return (
-        Choice(name=HEAD, choices=PAPER_HEADS, default="CosFace"),
-        Choice(name=OPTIMIZER, choices=OPTIMIZERS, default="Adam"),
-        LogRange(
-            name=LEARNING_RATE_ADAM,
-            lower=1e-5,
-            upper=1e-2,
-            default=1e-3,
-            condition=Condition(parent=OPTIMIZER, values=("Adam", "AdamW")),
+def _recipe(settings: SpaceSettings) -> dict[str, tuple[Hyperparameter, ...]]:
+    """The hyperparameters behind each name that `tune` may have."""
+    return {
+        "margin": _margins(),
+        "scale": (Range(name=SCALE, lower=8.0, upper=80.0, default=30.0, is_log=True),),
+        "weight_decay": (
+            Range(name=WEIGHT_DECAY, lower=1e-6, upper=1e-1, default=1e-4, is_log=True),
         ),
-        LogRange(
-            name=LEARNING_RATE_SGD,
-            lower=0.09,
-            upper=0.8,
-            default=0.1,
-            condition=Condition(parent=OPTIMIZER, values=("SGD",)),
+        "momentum": (
+            Range(
+                name=MOMENTUM,
+                lower=0.8,
+                upper=0.98,
+                default=0.9,
+                conditions=_where(OPTIMIZER, "SGD"),
+            ),
+        ),
+        "label_smoothing": (
+            Range(
+                name=LABEL_SMOOTHING,
+                lower=0.0,
+                upper=0.2,
+                default=0.0,
+                # A binary loss per class has no distribution over classes to smooth.
+                conditions=_where(HEAD, *(head for head in HEADS if head != "SphereFace2")),
+            ),
+        ),
+        "embedding_size": (
+            Choice(name=EMBEDDING_SIZE, choices=_EMBEDDING_SIZES, default=_EMBEDDING_SIZES[-1]),
+        ),
+        "augmentation": (Range(name=AUGMENTATION, lower=0.0, upper=1.0, default=0.5),),
+        "drop_path": _drop_path(settings),
+        "mitigation": _mitigation(settings),
+    }
+
+
+def _margins() -> tuple[Hyperparameter, ...]:
+    margins = tuple(
+        Range(
+            name=margin_name(head),
+            lower=_SMALLEST_MARGIN,
+            upper=largest,
+            default=PUBLISHED_MARGINS[head],
+            conditions=_where(HEAD, head),
+        )
+        for head, largest in _LARGEST_MARGINS.items()
+    )
+    return (
+        *margins,
+        Range(
+            name=SUB_CENTERS,
+            lower=2,
+            upper=5,
+            default=3,
+            is_integer=True,
+            conditions=_where(HEAD, "SubCenterArcFace"),
+        ),
+        Range(
+            name=REGULARISER_FACTOR,
+            lower=1.0,
+            upper=3.0,
+            default=1.5,
+            is_log=True,
+            conditions=_where(HEAD, "MagFace"),
         ),
     )
+
+
+def _drop_path(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
+    """One number, for every architecture that has a residual path to drop."""
+    sources = settings.sources_in_use
+    conditions: list[Condition] = []
+    if "dual_path" in sources and len(sources) > 1:
+        conditions += _where(ARCHITECTURE, "dual_path")
+    if "dag" in sources:
+        conditions += _where(DAG_TAIL, *(t for t in settings.dag.tails if t != "plain"))
+    if "timm" in sources:
+        conditions += _where(FAMILY, *drop_path_families_in_use(settings))
+    return (
+        Range(name=DROP_PATH, lower=0.0, upper=0.3, default=0.0, conditions=tuple(conditions)),
+    )
+
+
+def _mitigation(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
+    names: tuple[Value, ...] = ("none", "balanced_sampling", "reweighting", "group_dro")
+    if settings.groups:
+        names = (*names, "group_margin")
+    margins = tuple(
+        Range(
+            name=group_margin_name(group),
+            lower=-_LARGEST_GROUP_MARGIN,
+            upper=_LARGEST_GROUP_MARGIN,
+            default=0.0,
+            conditions=_where(MITIGATION, "group_margin"),
+        )
+        for group in settings.groups
+    )
+    return (
+        Choice(name=MITIGATION, choices=names, default="none"),
+        Range(
+            name=SAMPLING_BALANCE,
+            lower=0.0,
+            upper=1.0,
+            default=1.0,
+            conditions=_where(MITIGATION, "balanced_sampling"),
+        ),
+        Range(
+            name=LOSS_BALANCE,
+            lower=0.0,
+            upper=1.0,
+            default=1.0,
+            conditions=_where(MITIGATION, "reweighting"),
+        ),
+        Range(
+            name=DRO_STEP,
+            lower=1e-3,
+            upper=1.0,
+            default=1e-2,
+            is_log=True,
+            conditions=_where(MITIGATION, "group_dro"),
+        ),
+        *margins,
+    )
+
+
+def _restricted(parameter: Hyperparameter, settings: SpaceSettings) -> Hyperparameter:
+    """The hyperparameter under `limit` and `fix`; a default that is gone is replaced."""
+    name = parameter.name
+    if name in settings.fix:
+        value = canonical_value(parameter, settings.fix[name])
+        return Choice(name=name, choices=(value,), default=value, conditions=parameter.conditions)
+    limit = settings.limit.get(name)
+    if limit is None:
+        return parameter
+    if isinstance(parameter, Choice):
+        wanted = [canonical_value(parameter, value) for value in limit]
+        choices = tuple(each for each in parameter.choices if each in wanted)
+        default = parameter.default if parameter.default in choices else choices[0]
+        return replace(parameter, choices=choices, default=default)
+    lower, upper = (float(bound) for bound in limit)
+    default = min(max(parameter.default, lower), upper)
+    return replace(parameter, lower=lower, upper=upper, default=default)
+
+
+def _reachable(
+    parameter: Hyperparameter, kept: Mapping[str, Hyperparameter]
+) -> Hyperparameter | None:
+    """The hyperparameter without idle conditions; None where no choice left activates it."""
+    if not parameter.conditions:
+        return parameter
+    conditions: list[Condition] = []
+    for condition in parameter.conditions:
+        parent = kept.get(condition.parent)
+        if parent is None:
+            continue
+        possible = values_of(parent)
+        values = tuple(each for each in condition.values if each in possible)
+        if not values:
+            continue
+        if len(values) == len(possible):
+            # As good as the parent's own conditions.
+            if not parent.conditions:
+                return replace(parameter, conditions=())
+            conditions += parent.conditions
+        else:
+            conditions.append(replace(condition, values=values))
+    if not conditions:
+        return None
+    return replace(parameter, conditions=tuple(conditions))
+
+
+def _n_combinations(parameter: Hyperparameter, discrete: Sequence[Hyperparameter]) -> int:
+    total = 0
+    for value in values_of(parameter):
+        children = [child for child in discrete if _is_child(child, parameter.name, value)]
+        total += math.prod(_n_combinations(child, discrete) for child in children)
+    return total
+
+
+def _is_child(child: Hyperparameter, parent: str, value: Value) -> bool:
+    return any(each.parent == parent and value in each.values for each in child.conditions)

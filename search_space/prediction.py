@@ -1,0 +1,101 @@
+"""What a network will cost, by arithmetic alone: nothing is built, so a coordinator can ask.
+
+Counts what `build.network_cost` counts on the built network; a test holds one against the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from search_space.candidate import Candidate, DagArchitecture, TimmArchitecture
+from search_space.cell import SKIP, Cell, Edge
+from search_space.stages import BlockSize, EdgeSize, as_dag, block_sizes, stem_channels
+from search_space.variants import VariantRecord
+
+_STEM_KERNEL = 7
+
+
+class Cost(NamedTuple):
+    """Trainable numbers, and multiply-accumulates for one picture."""
+
+    parameters: int
+    macs: int
+
+
+def predicted_cost(
+    candidate: Candidate,
+    *,
+    in_channels: int,
+    image_size: int,
+    backbones: Mapping[str, VariantRecord],
+) -> Cost:
+    """Parameters and multiply-accumulates of backbone and neck.
+
+    Args:
+        candidate: What `decode` returned.
+        in_channels: 1 or 3.
+        image_size: Side of the pictures in pixels.
+        backbones: timm variant -> its record at this size, for every variant of the space.
+
+    Raises:
+        KeyError: The candidate's timm variant is not among `backbones`.
+    """
+    architecture = candidate.architecture
+    if isinstance(architecture, TimmArchitecture):
+        known = backbones[architecture.variant]
+        body, feature_size = Cost(known.parameters, known.macs), known.feature_size
+    else:
+        dag = as_dag(architecture)
+        body = cell_network_cost(dag, in_channels=in_channels, image_size=image_size)
+        feature_size = block_sizes(dag)[-1].out_channels
+    projection = feature_size * candidate.embedding_size
+    # Of the neck's batch norm only the shift is trained.
+    return Cost(body.parameters + projection + candidate.embedding_size, body.macs + projection)
+
+
+def cell_network_cost(architecture: DagArchitecture, *, in_channels: int, image_size: int) -> Cost:
+    """The cost of a network of cells up to its feature vectors."""
+    channels = stem_channels(architecture.width)
+    side = _half(image_size)
+    stem = in_channels * channels * _STEM_KERNEL**2
+    parameters, macs = stem + 2 * channels, stem * side**2
+    side = _half(side)
+    sizes = block_sizes(architecture)
+    for size in sizes:
+        block = _block_cost(architecture.cell, size, side)
+        side = _half(side) if size.stride == 2 else side
+        parameters, macs = parameters + block.parameters, macs + block.macs
+    return Cost(parameters + 2 * sizes[-1].out_channels, macs)
+
+
+def _block_cost(cell: Cell, size: BlockSize, side: int) -> Cost:
+    """Each layer's multiply-accumulates are its weights times the pixels that come out."""
+    reduced = _half(side) if size.stride == 2 else side
+    parameters, macs = 0, 0
+    for edge, edge_size in zip(cell.edges, size.edges(cell), strict=True):
+        weights, norms = _edge_parameters(edge, edge_size)
+        parameters += weights + norms
+        macs += weights * (reduced if cell.reduced[edge.target] else side) ** 2
+    if size.projected:
+        weights = size.in_channels * size.projected
+        parameters += weights + 2 * size.in_channels
+        macs += weights * reduced**2
+    return Cost(parameters, macs)
+
+
+def _edge_parameters(edge: Edge, size: EdgeSize) -> tuple[int, int]:
+    """Weights of the convolutions, and numbers of the batch norms."""
+    kind = edge.operation.rstrip("0123456789x")
+    mixing = size.in_channels * size.out_channels // size.groups
+    if kind in (SKIP, "AvgPool", "MaxPool"):
+        return (0 if size.in_channels == size.out_channels else mixing), 0
+    area = int(edge.operation[-1]) ** 2
+    if kind == "SepConv":
+        return size.in_channels * area + mixing, 2 * size.out_channels
+    norms = {"Conv": 0, "BnActConv": 2 * size.in_channels}.get(kind, 2 * size.out_channels)
+    return mixing * area, norms
+
+
+def _half(side: int) -> int:
+    return (side + 1) // 2
