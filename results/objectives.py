@@ -19,8 +19,10 @@ class Objective:
 
     Attributes:
         reference: Hypervolume's corner; costs beyond it add nothing.
-        bound: The worst value the metric can take, finite; 0 is the best.
-        scale: How the optimizer sees it. `log` spreads out a heavy tail: log1p(x) / log1p(bound).
+        bound: The worst value the metric can take, finite; of a size or a time, one that counts
+            as the worst.
+        scale: How the optimizer sees it. `log` spreads out a heavy tail.
+        best: What counts as the best value, at least 0.
     """
 
     name: str
@@ -28,16 +30,44 @@ class Objective:
     reference: float
     bound: float
     scale: Scale = "linear"
+    best: float = 0.0
 
     def normalised(self, cost: float) -> float:
         """The cost as the optimizer sees it, 0.0 best to 1.0 worst; clipped at the bound."""
-        clipped = min(max(cost, 0.0), self.bound)
+        clipped = min(max(cost, self.best), self.bound)
         if self.scale == "log":
-            return math.log1p(clipped) / math.log1p(self.bound)
-        return clipped / self.bound
+            best, worst = math.log1p(self.best), math.log1p(self.bound)
+            return (math.log1p(clipped) - best) / (worst - best)
+        return (clipped - self.best) / (self.bound - self.best)
 
 
-OBJECTIVE_NAMES = ("error", "rank_disparity", "disparity", "worst_group_error")
+# Known from the network alone, or measured on the device; the others are measured on faces.
+_SIZES = {
+    "parameters": Objective(
+        name="parameters", unit="numbers", reference=2e8, bound=1e9, scale="log", best=1e4
+    ),
+    "macs": Objective(
+        name="macs",
+        unit="multiply-accumulates",
+        reference=5e10,
+        bound=5e11,
+        scale="log",
+        best=1e5,
+    ),
+    "activation_bytes": Objective(
+        name="activation_bytes", unit="bytes", reference=2e8, bound=4e9, scale="log", best=1e4
+    ),
+    "milliseconds_per_image": Objective(
+        name="milliseconds_per_image",
+        unit="ms",
+        reference=100.0,
+        bound=1e4,
+        scale="log",
+    ),
+}
+_FRACTIONS = ("error", "disparity", "worst_group_error")
+
+OBJECTIVE_NAMES = ("error", "rank_disparity", "disparity", "worst_group_error", *_SIZES)
 
 
 def objective(name: str, *, n_identities: int) -> Objective:
@@ -58,6 +88,8 @@ def objective(name: str, *, n_identities: int) -> Objective:
     if name == "rank_disparity":
         worst = float(n_identities - 1)
         return Objective(name=name, unit="ranks", reference=worst / 10, bound=worst, scale="log")
-    if name in OBJECTIVE_NAMES:
+    if name in _SIZES:
+        return _SIZES[name]
+    if name in _FRACTIONS:
         return Objective(name=name, unit="fraction", reference=1.0, bound=1.0)
     raise ValueError(f"unknown objective {name!r}; choose from {', '.join(OBJECTIVE_NAMES)}")

@@ -55,12 +55,15 @@ class Architecture:
     Attributes:
         parameters: Trainable numbers of backbone and neck; the head's class weights do not count.
         macs: Multiply-accumulates for one picture at the run's size, backbone and neck.
+        activation_bytes: What a training step keeps for its backward pass, for each picture, in
+            float32; 0 where it was not recorded.
     """
 
     family: str
     hash: str
     parameters: int
     macs: int
+    activation_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
