@@ -80,7 +80,8 @@ def cell_svg(architecture: DagArchitecture | DualPathArchitecture, title: str) -
     for kind, entry in zip(kinds, legend, strict=True):
         _draw_swatch(root, kind, entry)
     for text in texts:
-        _draw_text(root, text)
+        if text.text:
+            _draw_text(root, text)
     return f"{tostring(root, encoding='unicode')}\n"
 
 

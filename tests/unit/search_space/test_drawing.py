@@ -50,10 +50,10 @@ def text_boxes(root: ElementTree.Element) -> list[tuple[str, Box]]:
     boxes = []
     for text in root.iter(f"{NAMESPACE}text"):
         x, y, size = (float(text.attrib[name]) for name in ("x", "y", "font-size"))
-        width = 0.602 * size * len(text.text or "")
+        width = 0.602 * size * len(text.text)
         left = x - width / 2 if text.attrib["text-anchor"] == "middle" else x
-        boxes.append((text.text or "", Box(left, y - 0.8 * size, left + width, y + 0.25 * size)))
-    return [(text, box) for text, box in boxes if text]
+        boxes.append((text.text, Box(left, y - 0.8 * size, left + width, y + 0.25 * size)))
+    return boxes
 
 
 def points_on(curve: Curve) -> list[tuple[float, float]]:
