@@ -17,6 +17,7 @@ from frnas_search.cli_query import (
     trials_command,
 )
 from frnas_search.cli_search import retrain_command, search_command
+from frnas_search.cli_space import space_app
 from frnas_search.errors import SearchError
 from results.errors import ResultsError
 from search_space.errors import SearchSpaceError
@@ -55,6 +56,7 @@ app.command("trials")(trials_command)
 app.command("retrain")(retrain_command)
 app.command("serve")(serve_command)
 app.add_typer(data_app)
+app.add_typer(space_app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,219 @@
+"""Documents of `frnas space` as tables and lines for people. Knows what to show, never where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+Document = dict[str, Any]
+
+_LONG = 40
+
+
+def summary_lines(document: Document) -> Iterator[str]:
+    """A `frnas.space/1` document, what is not a table of it."""
+    size, pictures, samples = document["size"], document["pictures"], document["samples"]
+    yield (
+        f"{document['run']}: preset {document['preset']}, architectures from "
+        + ", ".join(f"{source} {share:.1%}" for source, share in samples["by_source"].items())
+        + f" (of {samples['n']:,} samples)"
+    )
+    yield (
+        f"size: {size['discrete_combinations']:,} discrete combinations "
+        f"(10^{size['discrete_log10']:.1f}) and {size['continuous_dimensions']} continuous "
+        f"dimensions, in {size['hyperparameters']} hyperparameters"
+    )
+    yield f"fingerprint: {document['fingerprint']}"
+    groups = f", groups {', '.join(pictures['groups'])}" if pictures["groups"] else ""
+    origin = f" ({pictures['pack']})" if pictures["pack"] else " (as given, no data opened)"
+    yield f"pictures: {_picture_words(pictures)}{groups}{origin}"
+    if document["timm"] is not None:
+        yield f"timm: {document['timm']}"
+    if document["enqueued"]:
+        yield f"enqueued: {document['enqueued']} configurations"
+    yield from _constraint_lines(document)
+    yield from _cell_lines(samples["cells"])
+
+
+def hyperparameter_table(document: Document) -> Table:
+    """The hyperparameters of a `frnas.space/1` document, a row each."""
+    table = _table("hyperparameters")
+    for name in ("name", "values", "default", "where", "note"):
+        table.add_column(name, overflow="fold")
+    above = ""
+    for each in document["hyperparameters"]:
+        values = _values(each)
+        is_repeated = values == above and len(values) > _LONG
+        above = values
+        table.add_row(
+            each["name"],
+            "as above" if is_repeated else values,
+            _number(each["default"]),
+            each["condition"] or "always",
+            ", ".join(_notes(each, has_file=_has_file(document))),
+        )
+    return table
+
+
+def family_table(document: Document) -> Table:
+    """The timm variants of a `frnas.space/1` document."""
+    table = _table(f"timm families at {_picture_words(document['pictures'])}")
+    for name in ("family", "variant", "parameters", "MACs", "drop path"):
+        table.add_column(name, justify="right" if name in ("parameters", "MACs") else "left")
+    for family in document["families"]:
+        for index, variant in enumerate(family["variants"]):
+            table.add_row(
+                family["family"] if index == 0 else "",
+                variant["name"],
+                f"{variant['parameters']:,}",
+                f"{variant['macs']:,}",
+                "yes" if variant["drop_path"] else "no",
+            )
+    return table
+
+
+def left_out_table(document: Document) -> Table:
+    """The timm variants that a `frnas.space/1` document leaves out, and why."""
+    table = _table("left out")
+    for name in ("family", "variant", "works at", "why not here"):
+        table.add_column(name, overflow="fold")
+    for each in document["left_out"]:
+        size = f"{each['works_at']} pixels" if each["works_at"] is not None else "none tried"
+        table.add_row(each["family"], each["name"], size, each["reason"])
+    return table
+
+
+def sample_table(document: Document) -> Table:
+    """A `frnas.space-sample/1` document, a row for each configuration."""
+    built = [sample["built"] for sample in document["samples"]]
+    names = ["", "what", "parameters", "MACs"]
+    if any(built):
+        names += ["activations", "family", "hash", "seconds", "buildable"]
+    is_timed = any(each and each["cost"] and each["cost"]["device"] for each in built)
+    if is_timed:
+        names.append("ms per image")
+    names.append("note")
+    table = _table(f"samples from seed {document['seed']}, {_picture_words(document['pictures'])}")
+    for name in names:
+        is_text = name in ("what", "family", "hash", "buildable", "note")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    for index, sample in enumerate(document["samples"]):
+        row = [str(index), sample["description"]]
+        row += [f"{sample[name] / 1e6:,.3f} M" for name in ("parameters", "macs")]
+        if any(built):
+            row += _built_cells(sample["built"], is_timed=is_timed)
+        notes = list(sample["exceeds"])
+        if sample["built"] and sample["built"]["fault"]:
+            notes.append(sample["built"]["fault"])
+        table.add_row(*row, "; ".join(notes))
+    return table
+
+
+def check_lines(document: Document) -> Iterator[str]:
+    """A `frnas.space-check/1` document."""
+    counts = ", ".join(f"{name}: {n:,}" for name, n in document["checked"].items())
+    yield f"checked {counts}"
+    for each in document["not_checked"]:
+        yield f"not checked: {each}"
+    for each in document["corners"]:
+        yield f"to know: {each}"
+    for each in document["faults"]:
+        yield f"fault: {each}"
+    n_faults = len(document["faults"])
+    faults = "1 fault" if n_faults == 1 else f"{n_faults} faults"
+    yield f"{document['run_file']}: {'in order' if document['in_order'] else faults}"
+
+
+def _constraint_lines(document: Document) -> Iterator[str]:
+    for each in document["constraints"]:
+        if each["foreseen"]:
+            effect = f"refuses {each['refused_share']:.1%} of the samples before training"
+        else:
+            effect = "is measured when a trial begins"
+        yield f"constraint {each['name']} {each['limit']:,.10g}: {effect}"
+
+
+def _cell_lines(cells: Document | None) -> Iterator[str]:
+    if cells is None:
+        return
+    yield (
+        f"dag cells: {cells['distinct']:,} different ones in {cells['n']:,} samples; "
+        f"{cells['repaired_share']:.1%} had no way from input to output and became a single skip, "
+        f"{cells['pruned_share']:.1%} lost nodes that no way led over"
+    )
+
+
+def _built_cells(built: Document, *, is_timed: bool) -> list[str]:
+    cost = built["cost"]
+    seconds = f"{built['seconds']:.2f}"
+    if cost is None:
+        return ["", "", "", seconds, "no", *([""] if is_timed else [])]
+    cells = [
+        f"{cost['activation_bytes'] / 1e6:,.2f} MB",
+        cost["family"],
+        cost["hash"],
+        seconds,
+        "yes",
+    ]
+    if is_timed:
+        cells.append(f"{cost['milliseconds_per_image']:.3f} ({cost['device']})")
+    return cells
+
+
+def _has_file(document: Document) -> bool:
+    return any(each["in_file"] is not None for each in document["hyperparameters"])
+
+
+def _notes(each: Document, *, has_file: bool) -> Iterator[str]:
+    if each["fixed"]:
+        yield "fixed"
+    if each["limited"]:
+        yield "limited"
+    if each["prior"] is not None:
+        yield "prior " + " ".join(f"{key} {_number(v)}" for key, v in each["prior"].items())
+    if has_file and each["in_file"] is None:
+        yield "not in the file: has its default"
+    elif has_file and _file_words(each["in_file"]) != _bare_values(each):
+        yield f"in the file {_file_words(each['in_file'])}"
+
+
+def _file_words(own: Document) -> str:
+    for name in ("choices", "sequence"):
+        if name in own:
+            return ", ".join(map(_number, own[name]))
+    if "value" in own:
+        return _number(own["value"])
+    return f"{_number(own['lower'])} to {_number(own['upper'])}"
+
+
+def _bare_values(each: Document) -> str:
+    if each["kind"] == "choice":
+        return ", ".join(map(_number, each["choices"]))
+    return f"{_number(each['lower'])} to {_number(each['upper'])}"
+
+
+def _values(each: Document) -> str:
+    words = _bare_values(each)
+    if each["kind"] == "choice":
+        return words
+    marks = [
+        *(["log"] if each["log"] else []),
+        *(["integer"] if each["kind"] == "integer" else []),
+    ]
+    return f"{words} ({', '.join(marks)})" if marks else words
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _picture_words(pictures: Document) -> str:
+    kind = "grey" if pictures["channels"] == 1 else "colour"
+    return f"{pictures['image_size']} pixels, {kind}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
