@@ -107,7 +107,8 @@ def retrain_command(
         str,
         typer.Option(
             metavar="front|knee|ID[,ID…]",
-            help="What to retrain: the whole front, its best compromise, or configurations.",
+            help="What to retrain: the whole front, its best compromise, or configurations, also "
+            "published ones by name, such as SMAC_301.",
         ),
     ] = "knee",
     seeds: Annotated[int, typer.Option(min=1, help="Models for each configuration.")] = 3,
@@ -133,19 +134,18 @@ def retrain_command(
     """
     prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.coordinator import StopSignal
-    from frnas_search.retrain import retrain_requests
+    from frnas_search.retrain import chosen_configurations, retrain_requests
     from frnas_search.wiring import retraining
     from results.atomic import write_json_atomically
     from results.retraining import retrained_document
     from results.run_directory import resolve_run
-    from results.selection import select as select_configurations
 
     found = resolve_run(run, runs_directory=runs)
     overrides = _overrides(set_, scheduler)
     stop = StopSignal()
     with retraining(found, overrides=overrides, stop=stop) as job:
         _listen(stop)
-        chosen = select_configurations(job.view, select)
+        chosen = chosen_configurations(job.view, select, job.space)
         n_epochs = epochs or job.view.rungs[-1]
         requests = retrain_requests(
             job.view, chosen, n_seeds=seeds, epochs=n_epochs, overwrite=overwrite

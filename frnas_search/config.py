@@ -9,13 +9,17 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
     ValidationError,
     model_validator,
 )
@@ -23,8 +27,9 @@ from pydantic import (
 from frnas_search.errors import RunFileError
 from frnas_search.schedule import Fidelity
 from results.objectives import OBJECTIVE_NAMES
-from search_space.candidate import SpaceSettings
-from search_space.space import space_faults
+from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
+from search_space.cell import JOINS, TAILS
+from search_space.faults import space_faults
 from workers.settings import EvaluationSettings, TrainingSettings
 
 
@@ -34,12 +39,28 @@ def _no_boolean(value: object) -> object:
     return value
 
 
+def _as_list(value: object) -> object:
+    """A lone name is a list of one; a family without names is the shipped one."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_families(value: object) -> object:
+    """A list of families names those that ship."""
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return dict.fromkeys(value, ())
+    return value
+
+
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 # Not strict: YAML 1.1 reads 1e-3, which has no dot, as text.
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
 _WORDS = {
@@ -53,6 +74,9 @@ class Section(BaseModel):
     """A part of the run file: frozen, and no key it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class SyntheticSection(Section):
@@ -76,24 +100,68 @@ class DataSection(Section):
         return self
 
 
+class DagSection(Section):
+    """How far typed-DAG cells and their networks may go."""
+
+    nodes: PositiveInt = 4
+    operations: tuple[str, ...] = ()
+    joins: tuple[str, ...] = JOINS
+    tails: tuple[str, ...] = TAILS
+    widths: tuple[PositiveNumber, ...] = (0.5, 0.75, 1.0)
+    blocks: tuple[PositiveInt, PositiveInt] = (1, 3)
+
+    def settings(self) -> DagSettings:
+        """The same as the space's own record."""
+        return DagSettings(**self.model_dump())
+
+
 class SpaceSection(Section):
     """Which space is searched."""
 
-    preset: Literal["paper", "timm", "joint"] = "paper"
+    preset: Literal["paper", "dual_path", "dag", "timm", "joint"] = "paper"
+    sources: tuple[str, ...] = ()
     width: Number = 1.0
     blocks_per_stage: PositiveInt = 1
-    families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    dag: DagSection = DagSection()
+    families: Annotated[dict[str, Names], BeforeValidator(_as_families)] = Field(
+        default_factory=dict
+    )
     embedding_size: PositiveInt = 512
+    tune: tuple[str, ...] | None = None
+    fix: dict[str, Scalar] = Field(default_factory=dict)
+    limit: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
+    priors: dict[str, dict[str, Number]] = Field(default_factory=dict)
+    file: Path | None = None
 
     def settings(self) -> SpaceSettings:
-        """The same as the space's own record."""
-        return SpaceSettings(**{name: getattr(self, name) for name in type(self).model_fields})
+        """The same as the space's own record; `families` may still hold patterns."""
+        own = {"dag", "file", "sources", "tune"}
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name not in own}
+        return SpaceSettings(
+            dag=self.dag.settings(),
+            sources=cast("tuple[Source, ...]", self.sources),
+            tune=cast("tuple[Tunable, ...] | None", self.tune),
+            **fields,
+        )
 
     @model_validator(mode="after")
     def _not_empty(self) -> SpaceSection:
         if faults := space_faults(self.settings()):
             raise ValueError("\n".join(faults))
         return self
+
+
+class ConstraintsSection(Section):
+    """What a candidate may cost at most; one that costs more is never trained."""
+
+    max_parameters: PositiveNumber | None = None
+    max_macs: PositiveNumber | None = None
+    max_activation_bytes: PositiveNumber | None = None
+    max_milliseconds_per_image: PositiveNumber | None = None
+
+    def limits(self) -> dict[str, float]:
+        """Those that are given, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
 class FidelitySection(Section):
@@ -149,6 +217,7 @@ class TrainingSection(Section):
     ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    memory_gb: PositiveNumber | None = None
     timeout_seconds: PositiveNumber | None = None
     checkpoint_seconds: Annotated[Number, Field(ge=0)] = 600.0
 
@@ -174,6 +243,7 @@ class SearchSection(Section):
     """How the optimizer starts."""
 
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
+    enqueue: tuple[str | dict[str, Scalar], ...] = ()
 
 
 class WorkersSection(Section):
@@ -194,6 +264,7 @@ class RunConfig(Section):
     seed: Seed = 0
     data: DataSection
     space: SpaceSection = SpaceSection()
+    constraints: ConstraintsSection = ConstraintsSection()
     objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
     fidelity: FidelitySection = FidelitySection()
     stop: StopSection = StopSection()
@@ -221,13 +292,18 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     return config
 
 
-def with_absolute_pack(config: RunConfig) -> RunConfig:
-    """The same with the pack's path made absolute, so that it is found from everywhere."""
-    pack = config.data.pack
-    if pack is None:
-        return config
-    data = config.data.model_copy(update={"pack": pack.expanduser().absolute()})
-    return config.model_copy(update={"data": data})
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """The same with paths made absolute, so that their files are found from everywhere."""
+    data = _with_absolute(config.data, "pack")
+    space = _with_absolute(config.space, "file")
+    return config.model_copy(update={"data": data, "space": space})
+
+
+def _with_absolute(section: SectionT, name: str) -> SectionT:
+    path = getattr(section, name)
+    if path is None:
+        return section
+    return section.model_copy(update={name: path.expanduser().absolute()})
 
 
 def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:

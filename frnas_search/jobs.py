@@ -40,6 +40,7 @@ class JobTemplate:
     evaluation: EvaluationSettings
     objectives: tuple[str, ...]
     max_epochs: int
+    constraints: Mapping[str, float]
     provenance: Mapping[str, Any]
 
     def search_job(self, request: TrialRequest) -> TrialJob:
@@ -86,6 +87,7 @@ class JobTemplate:
             run_directory=str(self.run.path.absolute()),
             checkpoint_directory=checkpoint_directory,
             model_directory=model_directory,
+            constraints=self.constraints if model_directory is None else {},
             provenance=self.provenance,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,18 +10,24 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 
 from frnas_search.errors import RunFileError
+from frnas_search.space_preparation import PreparedSpace, prepare_space, words_of
 from results.objectives import Objective, objective
 from search_space.families import families_in_use
 from search_space.space import fingerprint
 from workers.errors import DataError
 from workers.pack import open_pack, pack_faults
-from workers.preflight import buildable_faults
 from workers.settings import DataSettings
 from workers.synthetic import SyntheticSettings, synthetic_pack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from frnas_search.config import DataSection, RunConfig
+    from frnas_search.constraints import CostModel
+    from search_space.candidate import SpaceSettings, Value
     from workers.pack import Pack
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +36,17 @@ class Prepared:
 
     Attributes:
         data: For the workers.
+        space: With every family's variants by name, and the groups where their margins are tuned.
+        enqueued: Configurations to begin with, complete.
+        costs: What every candidate will cost, for constraints.
         data_record: For the log: digest, split, group and the labels of the group column.
-        space_record: For the log: preset and fingerprint.
+        space_record: For the log: preset and fingerprint, and what was left out of it.
     """
 
     data: DataSettings
+    space: SpaceSettings
+    enqueued: tuple[Mapping[str, Value], ...]
+    costs: CostModel
     objectives: tuple[Objective, ...]
     data_record: dict[str, Any]
     space_record: dict[str, Any]
@@ -49,23 +62,42 @@ def prepare(config: RunConfig) -> Prepared:
     pack = open_pack(pack_path(config.data))
     group = config.data.group
     faults = pack_faults(pack, group)
-    settings = config.space.settings()
-    if families_in_use(settings):
-        faults += buildable_faults(settings, in_channels=pack.channels, image_size=pack.size)
+    labels = tuple(_labels(pack, group)) if group in pack.groups else ()
+    found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
+    faults += found.faults
     if faults:
         raise RunFileError("\n".join(faults))
+    for each in found.left_out:
+        logger.warning("space.families.%s: %s", each.family, words_of(each, pack.size))
     n_identities = pack.n_identities("val")
     return Prepared(
         data=DataSettings(pack=str(pack.path), digest=pack.digest, group=group),
+        space=found.settings,
+        enqueued=found.enqueued,
+        costs=found.costs,
         objectives=tuple(objective(name, n_identities=n_identities) for name in config.objectives),
         data_record={
             "digest": pack.digest,
             "split": "val",
             "group": group,
-            "groups": {group: _labels(pack, group)},
+            "groups": {group: list(labels)},
         },
-        space_record={"preset": settings.preset, "fingerprint": fingerprint(settings)},
+        space_record=_space_record(found),
     )
+
+
+def _space_record(found: PreparedSpace) -> dict[str, Any]:
+    """What a run's log and manifest say of its space."""
+    record: dict[str, Any] = {
+        "preset": found.settings.preset,
+        "fingerprint": fingerprint(found.settings),
+    }
+    if found.timm is not None:
+        record["timm"] = found.timm
+        record["families"] = {
+            family: list(names) for family, names in families_in_use(found.settings).items()
+        }
+    return record
 
 
 def pack_path(data: DataSection) -> Path:

@@ -27,15 +27,20 @@ from frnas_search.state import (
 )
 from results.errors import SelectionError
 from results.events import LoggedEvent, Retrained
+from results.selection import select
 from results.trial import TrialOutcome, TrialRequest
+from search_space.decode import complete, configuration_faults
+from search_space.published import PUBLISHED, published_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from frnas_search.coordinator import StopSignal
     from frnas_search.executor import Executor
     from results.store import EventStore
+    from results.trial import Configuration
     from results.view import RunView
+    from search_space.candidate import SpaceSettings
     from workers.settings import TrialJob
 
 logger = logging.getLogger(__name__)
@@ -44,25 +49,65 @@ _TICK_SECONDS = 1.0
 _REMINDER_SECONDS = 60.0
 
 
+def chosen_configurations(
+    view: RunView, selection: str, space: SpaceSettings
+) -> dict[str, Configuration]:
+    """The configurations that a person means, by id; of published ones the name is the id.
+
+    Args:
+        view: The run.
+        selection: As `results.selection.select` takes it; names such as SMAC_301 may be among
+            the ids.
+        space: The run's.
+
+    Raises:
+        SelectionError: An id is not in the run, or a published configuration not in its space.
+    """
+    parts = [part.strip() for part in selection.split(",")]
+    named = [part for part in parts if part in PUBLISHED]
+    ids = ",".join(part for part in parts if part not in PUBLISHED)
+    known = {
+        trial.request.config_id: trial.request.configuration for trial in view.trials.values()
+    }
+    chosen: dict[str, Configuration] = {}
+    if ids or not named:
+        chosen = {config_id: known[config_id] for config_id in select(view, ids)}
+    for name in named:
+        configuration = complete(published_configuration(name, space), space)
+        if faults := configuration_faults(configuration, space):
+            raise SelectionError(f"{name} is not in this run's space: {'; '.join(faults)}")
+        chosen[name] = configuration
+    return chosen
+
+
 def retrain_requests(
-    view: RunView, config_ids: Sequence[str], *, n_seeds: int, epochs: int, overwrite: bool = False
+    view: RunView,
+    configurations: Mapping[str, Configuration],
+    *,
+    n_seeds: int,
+    epochs: int,
+    overwrite: bool = False,
 ) -> list[TrialRequest]:
     """One request for each configuration and seed that has no model of these epochs yet.
 
     Seeds are the search's own plus 1, 2, … so that none of them is the one that was selected on.
 
+    Args:
+        view: The run.
+        configurations: By id, from `chosen_configurations`.
+        n_seeds: Models for each of them.
+        epochs: Of each training, counted from its beginning.
+        overwrite: Replace models of another length.
+
     Raises:
         SelectionError: A model of another length would be overwritten, and that is not wanted.
     """
-    configurations = {
-        trial.request.config_id: trial.request.configuration for trial in view.trials.values()
-    }
     # By folder: a training of another length has taken the place of an older model.
     kept = {event.model: event for event in view.retrained if event.model is not None}
     done = {(event.config_id, event.seed, event.epochs) for event in kept.values()}
     lengths = {(event.config_id, event.seed): event.epochs for event in kept.values()}
     seeds = range(view.opened.seed + 1, view.opened.seed + 1 + n_seeds)
-    for key in itertools.product(config_ids, seeds):
+    for key in itertools.product(configurations, seeds):
         if not overwrite and lengths.get(key, epochs) != epochs:
             raise SelectionError(
                 f"models/{model_name(*key)} was trained for {lengths[key]} epochs; give "
@@ -72,12 +117,12 @@ def retrain_requests(
         TrialRequest(
             trial_id=f"retrain-{model_name(config_id, seed)}-e{epochs}",
             config_id=config_id,
-            configuration=configurations[config_id],
+            configuration=configuration,
             rung=view.top_rung,
             epochs=epochs,
             seed=seed,
         )
-        for config_id in config_ids
+        for config_id, configuration in configurations.items()
         for seed in seeds
         if (config_id, seed, epochs) not in done
     ]
@@ -89,6 +134,7 @@ class Retraining:
 
     Attributes:
         view: As of the log's last event.
+        space: The run's.
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
         clock: Seconds that only rise.
@@ -98,6 +144,7 @@ class Retraining:
     executor: Executor
     store: EventStore
     view: RunView
+    space: SpaceSettings
     make_job: Callable[[TrialRequest], TrialJob]
     max_attempts: int
     stop_signal: StopSignal

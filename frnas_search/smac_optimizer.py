@@ -7,6 +7,7 @@ files go to a scratch folder that is removed; the event log is the only truth.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -15,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
+from ConfigSpace import Configuration as SpaceConfiguration
+from ConfigSpace import (
+    ConfigurationSpace,
+    NormalFloatHyperparameter,
+    NormalIntegerHyperparameter,
+)
 from smac import MultiFidelityFacade, Scenario
 from smac.acquisition.maximizer import LocalSearch
+from smac.initial_design.random_design import RandomInitialDesign
 from smac.intensifier import Hyperband
 from smac.main.config_selector import ConfigSelector
 from smac.main.exceptions import ConfigurationSpaceExhaustedException
@@ -29,7 +37,6 @@ from frnas_search.optimizer import Proposal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ConfigSpace import Configuration, ConfigurationSpace
     from smac.acquisition.maximizer import LocalAndSortedRandomSearch
     from smac.model.random_forest import RandomForest
 
@@ -50,6 +57,8 @@ _MOST_LEAVES = 2**12
 # Configurations in a row that were proposed before, after which a space counts as exhausted.
 _MOST_REPEATS = 100
 
+_NORMAL = (NormalFloatHyperparameter, NormalIntegerHyperparameter)
+
 _Key = tuple[tuple[tuple[str, Any], ...], int]
 
 
@@ -64,15 +73,19 @@ class SmacOptimizer:
         *,
         seed: int,
         n_initial_configurations: int,
+        enqueued: Sequence[Mapping[str, bool | int | float | str]] = (),
     ) -> None:
+        """Args: `enqueued` are complete configurations of the space, proposed before any other."""
         self._objectives = tuple(objectives)
         self._fidelity = fidelity
         self._scratch = tempfile.TemporaryDirectory(prefix="frnas-smac-")
         self._waiting: dict[_Key, TrialInfo] = {}
+        space = _with_uniform_model(space)
         self._facade = _facade(
             _scenario(space, self._objectives, fidelity, seed, Path(self._scratch.name)),
             eta=fidelity.eta,
             n_initial_configurations=n_initial_configurations,
+            enqueued=[SpaceConfiguration(space, values=dict(each)) for each in enqueued],
         )
 
     def ask(self) -> Proposal | None:
@@ -133,14 +146,23 @@ def _scenario(
     )
 
 
-def _facade(scenario: Scenario, *, eta: int, n_initial_configurations: int) -> MultiFidelityFacade:
+def _facade(
+    scenario: Scenario,
+    *,
+    eta: int,
+    n_initial_configurations: int,
+    enqueued: list[SpaceConfiguration],
+) -> MultiFidelityFacade:
     return MultiFidelityFacade(
         scenario,
         _never_called,
         # Any other selection compares incumbents across budgets and dies on an assertion.
         intensifier=Hyperband(scenario, eta=eta, incumbent_selection="highest_budget"),
-        initial_design=MultiFidelityFacade.get_initial_design(
-            scenario, n_configs=n_initial_configurations
+        initial_design=_InitialDesign(
+            scenario,
+            n_configs=n_initial_configurations,
+            max_ratio=1.0,  # of our own limit of trials SMAC knows nothing
+            additional_configs=enqueued,
         ),
         model=_forest(scenario),
         acquisition_maximizer=_maximizer(scenario),
@@ -152,6 +174,66 @@ def _facade(scenario: Scenario, *, eta: int, n_initial_configurations: int) -> M
     )
 
 
+class _PriorSpace(ConfigurationSpace):
+    """A space that looks uniform and is drawn from the user's priors.
+
+    SMAC refuses normal hyperparameters that may be inactive, and its forest has no use for them;
+    whatever it draws at random shall follow the priors all the same.
+    """
+
+    drawn_from: ConfigurationSpace
+
+    def seed(self, seed: int) -> None:
+        """Seed what is drawn from."""
+        super().seed(seed)
+        self.drawn_from.seed(seed)
+
+    def sample_configuration(self, size: int | None = None) -> Any:
+        """Draw as the priors say; the configurations are of this space."""
+        if size is None or size == 1:  # ConfigSpace gives no list for either
+            return self._own(self.drawn_from.sample_configuration())
+        return [self._own(each) for each in self.drawn_from.sample_configuration(size=size)]
+
+    def _own(self, drawn: SpaceConfiguration) -> SpaceConfiguration:
+        # A vector places values between the bounds, whatever their distribution; going by values
+        # takes SMAC's thousands of draws from a hundredth of a second to seconds.
+        return SpaceConfiguration(self, vector=drawn.get_array())
+
+
+def _with_uniform_model(space: ConfigurationSpace) -> ConfigurationSpace:
+    """The space as SMAC can take it."""
+    if not any(isinstance(each, _NORMAL) for each in space.values()):
+        return space
+    uniform = _PriorSpace(name=space.name)
+    uniform.drawn_from = space
+    uniform.add([_uniform(each) for each in space.values()])
+    uniform.add(space.conditions)
+    return uniform
+
+
+def _uniform(hyperparameter: Any) -> Any:
+    return hyperparameter.to_uniform() if hasattr(hyperparameter, "to_uniform") else hyperparameter
+
+
+class _InitialDesign(RandomInitialDesign):
+    """SMAC's random initial design, after what is enqueued, and drawn from the user's priors.
+
+    SMAC's puts what is added last and draws from a copy of the space without priors.
+    """
+
+    def _select_configurations(self) -> list[SpaceConfiguration]:
+        space = copy.deepcopy(self._configspace)
+        if self._n_configs == 1:
+            return [space.sample_configuration()]
+        return list(space.sample_configuration(size=self._n_configs))
+
+    def select_configurations(self) -> list[SpaceConfiguration]:
+        """What is enqueued, then the random ones; each once."""
+        first = list(self._additional_configs)
+        self._additional_configs = []
+        return list(dict.fromkeys([*first, *super().select_configurations()]))
+
+
 class _FreshSelector(ConfigSelector):
     """SMAC's selector, with a forest of its own for each proposal and an end where a space ends.
 
@@ -159,8 +241,8 @@ class _FreshSelector(ConfigSelector):
     there are new results, and Hyperband takes the proposals for a whole bracket at once.
     """
 
-    def __iter__(self) -> Iterator[Configuration]:
-        seen: set[Configuration] = set()
+    def __iter__(self) -> Iterator[SpaceConfiguration]:
+        seen: set[SpaceConfiguration] = set()
         n_repeats = 0
         try:
             for config in super().__iter__():
@@ -192,10 +274,10 @@ class _OrderedLocalSearch(LocalSearch):
 
     def _get_init_points_from_previous_configs(
         self,
-        previous_configs: list[Configuration],
+        previous_configs: list[SpaceConfiguration],
         n_points: int,
-        additional_start_points: list[tuple[float, Configuration]] | None,
-    ) -> list[Configuration]:
+        additional_start_points: list[tuple[float, SpaceConfiguration]] | None,
+    ) -> list[SpaceConfiguration]:
         points = super()._get_init_points_from_previous_configs(
             previous_configs, n_points, additional_start_points
         )
@@ -214,7 +296,7 @@ def _maximizer(scenario: Scenario) -> LocalAndSortedRandomSearch:
     return maximizer
 
 
-def _never_called(config: Configuration, seed: int = 0, budget: float = 0.0) -> float:
+def _never_called(config: SpaceConfiguration, seed: int = 0, budget: float = 0.0) -> float:
     del config, seed, budget  # SMAC insists on these names
     raise AssertionError("trials are run by the coordinator, never by SMAC")
 
@@ -230,7 +312,7 @@ def _sequential_and_quiet() -> Iterator[None]:
         yield
 
 
-def _plain(config: Configuration) -> dict[str, bool | int | float | str]:
+def _plain(config: SpaceConfiguration) -> dict[str, bool | int | float | str]:
     """The configuration as plain Python values; numpy's scalars are not JSON."""
     return {
         name: value.item() if hasattr(value, "item") else value

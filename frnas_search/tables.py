@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
+from search_space.cell import NO_OPERATION
 from search_space.decode import operation_name
-from search_space.hyperparameters import ARCHITECTURE, EDGES, FAMILY, HEAD, OPTIMIZER
+from search_space.hyperparameters import DAG_TAIL, EDGES, FAMILY, HEAD, MITIGATION, OPTIMIZER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Document = dict[str, Any]
+
+_MANY = 10_000
+"""Costs from here on are counts, shown without decimals."""
 
 
 def pareto_table(document: Document) -> Table:
@@ -25,8 +29,11 @@ def pareto_table(document: Document) -> Table:
         f"hypervolume {document['hypervolume']:.4g}, {trials['finished']} trials finished, "
         f"{trials['failed']} failed ({document['state']})"
     )
+    sizes = () if "parameters" in names else ("parameters",)
     _columns(
-        table, ("configuration", *names, "epochs", "parameters", "what"), right=1 + len(names)
+        table,
+        ("configuration", *names, "epochs", *sizes, "what"),
+        right=1 + len(names) + len(sizes),
     )
     for entry in document["front"]:
         architecture = entry["architecture"]
@@ -34,7 +41,7 @@ def pareto_table(document: Document) -> Table:
             entry["config_id"],
             *(_cost(entry["costs"][name], entry["interval95"].get(name)) for name in names),
             str(entry["epochs"]),
-            f"{architecture['parameters'] / 1e6:.2f} M" if architecture else "-",
+            *(f"{architecture['parameters'] / 1e6:.2f} M" if architecture else "-" for _ in sizes),
             describe_configuration(entry["configuration"]),
         )
     return table
@@ -155,19 +162,29 @@ def baseline_table(answer: Document, *, title: str) -> Table:
 
 def describe_configuration(configuration: Mapping[str, Any]) -> str:
     """A configuration in one short line."""
-    if ARCHITECTURE not in configuration and FAMILY not in configuration:
-        architecture = "dual_path"
-    else:
-        architecture = str(configuration.get(ARCHITECTURE, "timm"))
-    if architecture == "dual_path":
-        edges = [str(configuration[name]) for name in EDGES]
-        operations = "-".join(operation_name(int(edge)) for edge in edges)
-        architecture = f"{''.join(edges)} ({operations})"
-    else:
-        architecture = str(configuration[f"timm.variant.{configuration[FAMILY]}"])
     rate = next((v for name, v in configuration.items() if name.startswith("lr_")), None)
-    rate_words = f" {rate:.3g}" if isinstance(rate, float) else ""
-    return f"{architecture} {configuration[HEAD]} {configuration[OPTIMIZER]}{rate_words}"
+    parts = [
+        _architecture_words(configuration),
+        str(configuration.get(HEAD, "")),
+        str(configuration.get(OPTIMIZER, "")),
+        f"{rate:.3g}" if isinstance(rate, float) else "",
+        str(configuration.get(MITIGATION, "none")).removeprefix("none"),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _architecture_words(configuration: Mapping[str, Any]) -> str:
+    if all(name in configuration for name in EDGES):
+        edges = [str(configuration[name]) for name in EDGES]
+        return f"{''.join(edges)} ({'-'.join(operation_name(int(edge)) for edge in edges)})"
+    if FAMILY in configuration:
+        return str(configuration.get(f"timm.variant.{configuration[FAMILY]}", "timm"))
+    edges = [
+        f"{name.removeprefix('dag.op.')} {operation}"
+        for name, operation in configuration.items()
+        if name.startswith("dag.op.") and operation != NO_OPERATION
+    ]
+    return f"dag ({', '.join(edges)}; {configuration.get(DAG_TAIL, 'no')} tail)"
 
 
 def _table(*, title: str) -> Table:
@@ -184,9 +201,10 @@ def _columns(table: Table, names: Sequence[str], *, right: int) -> None:
 
 
 def _cost(cost: float, interval: Sequence[float] | None) -> str:
-    if interval is None:
-        return f"{cost:.4f}"
-    return f"{cost:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    shown = f"{cost:.4f}" if cost < _MANY else f"{cost:,.0f}"
+    if interval is None or interval[0] == interval[1]:  # a size is known exactly
+        return shown
+    return f"{shown} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _best(best: Document | None) -> str:

@@ -17,7 +17,8 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import RunConfig, with_absolute_pack
+from frnas_search.config import RunConfig, with_absolute_paths
+from frnas_search.constraints import ConstrainedOptimizer, violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
@@ -43,13 +44,14 @@ from results.lock import run_lock
 from results.run_directory import RunDirectory
 from results.sqlite_store import SqliteStore
 from results.view import fold
+from search_space.decode import decode
 from search_space.space import build_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from frnas_search.executor import Executor
-    from frnas_search.optimizer import Optimizer
+    from frnas_search.optimizer import Optimizer, Proposal
     from results.store import EventStore
 
 logger = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ def new_search(
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with executor_for(config) as executor, begun_directory(run):
-        write_text_atomically(run.run_yaml, to_yaml(with_absolute_pack(config)))
+        write_text_atomically(run.run_yaml, to_yaml(with_absolute_paths(config)))
         record = manifest(
             run=run.name,
             seed=config.seed,
@@ -200,6 +202,7 @@ def retraining(
                 executor=executor,
                 store=store,
                 view=view,
+                space=prepared.space,
                 make_job=_job_template(plan).retrain_job,
                 max_attempts=config.workers.max_attempts,
                 stop_signal=stop,
@@ -213,11 +216,12 @@ def _job_template(plan: _Plan) -> JobTemplate:
     return JobTemplate(
         run=run,
         data=prepared.data,
-        space=config.space.settings(),
+        space=prepared.space,
         training=config.training.settings(),
         evaluation=config.evaluation.settings(),
         objectives=config.objectives,
         max_epochs=config.fidelity.max_epochs,
+        constraints=config.constraints.limits(),
         provenance={
             "run": run.name,
             "space_fingerprint": prepared.space_record["fingerprint"],
@@ -228,18 +232,25 @@ def _job_template(plan: _Plan) -> JobTemplate:
 
 
 @contextlib.contextmanager
-def _optimizer(plan: _Plan) -> Iterator[SmacOptimizer]:
-    config = plan.config
+def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
+    config, prepared = plan.config, plan.prepared
+    limits = config.constraints.limits()
+
+    def refusal(proposal: Proposal) -> list[str]:
+        candidate = decode(proposal.configuration, prepared.space)
+        return violations(prepared.costs.predicted(candidate), limits)
+
     with contextlib.closing(
         SmacOptimizer(
-            build_space(config.space.settings(), config.seed),
-            plan.prepared.objectives,
+            build_space(prepared.space, config.seed),
+            prepared.objectives,
             config.fidelity.fidelity(),
             seed=config.seed,
             n_initial_configurations=config.search.initial_configurations,
+            enqueued=prepared.enqueued,
         )
     ) as optimizer:
-        yield optimizer
+        yield ConstrainedOptimizer(optimizer, refusal) if limits else optimizer
 
 
 def _coordinator(

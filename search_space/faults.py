@@ -110,7 +110,7 @@ def _size_faults(settings: SpaceSettings) -> list[str]:
 
 def _dag_faults(settings: SpaceSettings) -> list[str]:
     dag = settings.dag
-    if "dag" not in _with_known_preset(settings).sources_in_use:
+    if "dag" not in _with_known_sources(settings).sources_in_use:
         return []
     faults = [
         *_unknown("space.dag.operations", dag.operations, OPERATIONS),
@@ -149,7 +149,7 @@ def _dag_size_faults(settings: SpaceSettings) -> list[str]:
 
 def _family_faults(settings: SpaceSettings) -> list[str]:
     faults = []
-    for family, variants in families_in_use(_with_known_preset(settings)).items():
+    for family, variants in families_in_use(_with_known_sources(settings)).items():
         field = f"space.families.{family}"
         if not family:
             faults.append("space.families: a family has an empty name; name it")
@@ -281,15 +281,14 @@ def _accepted_only(
 
 def _without_broken_parts(settings: SpaceSettings) -> SpaceSettings:
     """The settings with each broken part as if it had been left out; nothing restricted."""
-    settings = _with_known_preset(settings)
+    settings = _with_known_sources(settings)
     families = {
         name: tuple(dict.fromkeys(variants))
-        for name, variants in settings.families.items()
+        for name, variants in families_in_use(settings).items()
         if variants
     }
     return replace(
         settings,
-        sources=tuple(each for each in settings.sources if each in SOURCES),
         tune=None if settings.tune is None else tuple(t for t in settings.tune if t in TUNABLES),
         dag=DagSettings() if _dag_faults(settings) else settings.dag,
         families=families,
@@ -300,8 +299,10 @@ def _without_broken_parts(settings: SpaceSettings) -> SpaceSettings:
     )
 
 
-def _with_known_preset(settings: SpaceSettings) -> SpaceSettings:
-    return settings if settings.preset in get_args(Preset) else replace(settings, preset="joint")
+def _with_known_sources(settings: SpaceSettings) -> SpaceSettings:
+    preset: Preset = settings.preset if settings.preset in get_args(Preset) else "joint"
+    sources = tuple(each for each in settings.sources if each in SOURCES)
+    return replace(settings, preset=preset, sources=sources)
 
 
 def _no_such(settings: SpaceSettings, name: str, known: Iterable[str]) -> str:

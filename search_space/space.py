@@ -70,9 +70,10 @@ def sample(settings: SpaceSettings, n: int, *, seed: int) -> list[dict[str, Valu
     Raises:
         EmptySpaceError: The settings have a fault.
     """
-    if n == 0:
-        return []
-    return [plain(each) for each in build_space(settings, seed).sample_configuration(size=n)]
+    space = build_space(settings, seed)
+    # ConfigSpace gives no list for one.
+    drawn = space.sample_configuration(size=n) if n > 1 else [space.sample_configuration()] * n
+    return [plain(each) for each in drawn]
 
 
 def plain(configuration: Configuration) -> dict[str, Value]:

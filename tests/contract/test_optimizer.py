@@ -110,7 +110,7 @@ def test_proposals_name_networks_and_rungs(optimizer: Optimizer) -> None:
 
 def test_proposals_are_plain_json_values(optimizer: Optimizer) -> None:
     for proposal in course(optimizer, n_asked=12, in_flight=2):
-        assert {type(value) for value in proposal.configuration.values()} <= {str, float}
+        assert {type(value) for value in proposal.configuration.values()} <= {str, int, float}
         assert json.loads(json.dumps(dict(proposal.configuration))) == proposal.configuration
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frnas_search.config import (
+    DagSection,
     EvaluationSection,
     FidelitySection,
     RunConfig,
@@ -24,19 +25,22 @@ from frnas_search.errors import RunFileError
 from frnas_search.run_file import load_run_config, override, read_yaml, to_yaml
 from frnas_search.schedule import Fidelity
 from results.objectives import OBJECTIVE_NAMES
-from search_space.candidate import SpaceSettings
+from search_space.candidate import DagSettings, SpaceSettings
 from workers.settings import EvaluationSettings, TrainingSettings
 
 MINIMAL = {"name": "faces", "data": {"synthetic": {}}}
 SECTIONS = {
-    "": "schema_version, name, seed, data, space, objectives, fidelity, stop, training, "
-    "evaluation, search, workers",
+    "": "schema_version, name, seed, data, space, constraints, objectives, fidelity, stop, "
+    "training, evaluation, search, workers",
     "data.": "pack, synthetic, group",
     "data.synthetic.": "seed, size",
-    "space.": "preset, width, blocks_per_stage, families, embedding_size",
+    "space.": "preset, sources, width, blocks_per_stage, dag, families, embedding_size, tune, "
+    "fix, limit, priors, file",
+    "space.dag.": "nodes, operations, joins, tails, widths, blocks",
+    "constraints.": "max_parameters, max_macs, max_activation_bytes, max_milliseconds_per_image",
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, plateau",
-    "search.": "initial_configurations",
+    "search.": "initial_configurations, enqueue",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts",
 }
 
@@ -148,11 +152,28 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
         ("evaluation.n_replicates=10", "evaluation.n_replicates: input should be greater than "),
         ("fidelity.eta=1", "fidelity.eta: input should be greater than or equal to 2 (it is 1)"),
         ("fidelity.max_epochs=2000000", "fidelity.max_epochs: input should be less than or equal"),
-        ("space.preset=dag", "space.preset: input should be 'paper', 'timm' or 'joint' (it is "),
+        (
+            "space.preset=darts",
+            "space.preset: input should be 'paper', 'dual_path', 'dag', 'timm' ",
+        ),
         ("space.width=9", "space.width: 9.0 is outside 0.02 to 4; below it no channels are left"),
         ("space.embedding_size=4", "space.embedding_size: 4 is outside 8 to 16384"),
-        ("space.families=[a]", "space.families: write its keys below it, or leave it out (it is "),
-        ("space.families.a=x", "space.families.a: write a list, such as `[a, b]` (it is 'x')"),
+        (
+            "space={preset: timm, families: [a]}",
+            "space.families.a: has no variants; name at least",
+        ),
+        ("space.families=3", "space.families: write its keys below it, or leave it out (it is 3)"),
+        ("space.families.a=3", "space.families.a: write a list, such as `[a, b]` (it is 3)"),
+        ("space.dag.blocks=[1]", "space.dag.blocks.1: is missing and has no default"),
+        ("space={preset: dag, dag: {nodes: 9}}", "space.dag.nodes: 9 is outside 3 to 5; input "),
+        ("space.fix.lr_sgd=9", "space.fix.lr_sgd: 9 is not a number from 0.09 to 0.8"),
+        ("space.limit.head=[Soft]", "space.limit.head: 'Soft' is not one of the strings CosFace"),
+        ("space.priors.head=3", "space.priors.head: write its keys below it, or leave it out (it"),
+        (
+            "constraints.max_macs=0",
+            "constraints.max_macs: input should be greater than 0 (it is 0",
+        ),
+        ("search.enqueue=SMAC_301", "search.enqueue: write a list, such as `[a, b]` (it is 'SM"),
         ("objectives=error", "objectives: write a list, such as `[a, b]` (it is 'error')"),
         ("objectives=[error]", "objectives: give 2 or more"),
         ("workers.scheduler=1", "workers.scheduler: input should be a valid string (it is 1)"),
@@ -326,6 +347,13 @@ def test_sections_that_share_an_alias_are_changed_apart(write: Write) -> None:
     [
         (),
         ("space.preset=joint", "space.families={a: [resnet18, resnet26]}", "seed=5"),
+        (
+            "space={preset: joint, sources: [dag, timm], tune: [scale], fix: {head: AdaFace},"
+            " limit: {scale: [10, 20.5]}, priors: {optimizer: {SGD: 2}}, families: [dpn, test],"
+            " dag: {nodes: 5, blocks: [1, 2], widths: [1, 0.5]}, file: a.json}",
+            "search.enqueue=[SMAC_301, {edge1: 3, lr_sgd: 0.2}]",
+            "constraints={max_parameters: 1e6, max_macs: 5000000}",
+        ),
         ("data.synthetic=null", "data.pack=/data/é.pack", "stop={gpu_hours: 0.5, trials: null}"),
         ("objectives=[worst_group_error, disparity, error]", "training.margin=0"),
         ("name='1.0'", "workers.scheduler='null'"),
@@ -355,7 +383,7 @@ def test_a_resolved_configuration_holds_every_key() -> None:
     [
         (TrainingSection, TrainingSettings),
         (EvaluationSection, EvaluationSettings),
-        (SpaceSection, SpaceSettings),
+        (DagSection, DagSettings),
         (FidelitySection, Fidelity),
     ],
 )
@@ -363,10 +391,41 @@ def test_a_section_has_the_fields_of_its_record(section: type[Section], record: 
     assert list(section.model_fields) == [each.name for each in fields(record)]
 
 
+def test_the_section_of_the_space_has_what_a_person_may_say_of_it() -> None:
+    named = set(SpaceSection.model_fields) - {"file"}
+    found_out = {"drop_path_families", "groups", "definition"}
+    assert named == {each.name for each in fields(SpaceSettings)} - found_out
+
+
+def test_families_are_named_alone_or_with_models_and_patterns() -> None:
+    def families(text: str) -> dict[str, tuple[str, ...]]:
+        return dict(parsed(f"space={{preset: timm, families: {text}}}").space.families)
+
+    assert families("[dpn, test]") == {"dpn": (), "test": ()}
+    assert families("{dpn: , mobile: mobilenetv3_*}") == {"dpn": (), "mobile": ("mobilenetv3_*",)}
+    assert families("{mine: [resnet18, 'dpn*']}") == {"mine": ("resnet18", "dpn*")}
+
+
+def test_all_faults_of_what_narrows_a_space_come_at_once() -> None:
+    found = faults(
+        "space={preset: joint, sources: [darts], tune: [beauty], dag: {operations: [Conv7x7]},"
+        " fix: {optimizer: SGD, lr_adam: 1e-3}, limit: {scale: [9, 8]}, priors: {hed: {a: 1}}}"
+    )
+    assert [fault.split(": ")[0] for fault in found] == [
+        "space.sources",
+        "space.tune",
+        "space.dag.operations",
+        "space.limit.scale",
+        "space.priors.hed",
+        "space.fix.lr_adam",
+    ]
+
+
 def test_sections_and_records_have_the_same_defaults() -> None:
     assert TrainingSection().settings() == TrainingSettings()
     assert EvaluationSection().settings() == EvaluationSettings()
     assert SpaceSection().settings() == SpaceSettings()
+    assert DagSection().settings() == DagSettings()
     for field in fields(Fidelity):
         if field.default is not MISSING:
             assert FidelitySection.model_fields[field.name].default == field.default

@@ -38,6 +38,7 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobTemplate:
         evaluation=EvaluationSettings(),
         objectives=("error", "rank_disparity"),
         max_epochs=27,
+        constraints={"max_parameters": 1e6},
         provenance={"run": "x"},
     )
 
@@ -49,6 +50,7 @@ def test_a_search_job_trains_towards_the_runs_maximal_epochs_and_never_sees_the_
     assert (job.max_epochs, job.split, job.model_directory) == (27, "val", None)
     assert job.run_directory == str(tmp_path / "runs/x")
     assert job.checkpoint_directory == "checkpoints/c0002"
+    assert job.constraints == {"max_parameters": 1e6}
 
 
 def test_a_retraining_has_its_own_length_checkpoints_and_model(template: JobTemplate) -> None:
@@ -56,6 +58,7 @@ def test_a_retraining_has_its_own_length_checkpoints_and_model(template: JobTemp
     assert (job.max_epochs, job.split) == (9, "test")
     assert job.checkpoint_directory == "checkpoints/c0002-s5-e9"
     assert job.model_directory == "models/c0002-s5"
+    assert job.constraints == {}, "what is chosen by hand is trained whatever it costs"
 
 
 def test_a_job_survives_json_text(template: JobTemplate) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from smac.runhistory.enumerations import StatusType
 
 from frnas_search.optimizer import Proposal
 from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.smac_optimizer import SmacOptimizer, _with_uniform_model
 from results.objectives import Objective, objective
-from search_space.candidate import SpaceSettings
+from search_space.candidate import SpaceSettings, Value
+from search_space.decode import complete, configuration_faults
+from search_space.published import published_configuration
 from search_space.space import build_space
 
 NINE = Fidelity(min_epochs=1, max_epochs=9)
@@ -35,6 +37,7 @@ def make() -> Iterator[Make]:
             objectives: list[Objective] = OBJECTIVES,
             fidelity: Fidelity = NINE,
             n_initial_configurations: int = 9,
+            enqueued: Sequence[Mapping[str, Value]] = (),
         ) -> SmacOptimizer:
             optimizer = SmacOptimizer(
                 space or build_space(SpaceSettings(), seed=0),
@@ -42,6 +45,7 @@ def make() -> Iterator[Make]:
                 fidelity,
                 seed=0,
                 n_initial_configurations=n_initial_configurations,
+                enqueued=enqueued,
             )
             stack.callback(optimizer.close)
             return optimizer
@@ -226,3 +230,85 @@ def test_closing_twice_is_fine(make: Make) -> None:
     optimizer = make()
     optimizer.close()
     optimizer.close()
+
+
+def test_what_is_enqueued_is_proposed_first_and_the_rest_as_without_it(make: Make) -> None:
+    names = ("SMAC_301", "SMAC_680")
+    wanted = [published_configuration(name, SpaceSettings()) for name in names]
+    with_them, without = make(enqueued=wanted), make()
+    first = asked(with_them, 5)
+    for proposal, configuration in zip(first, wanted, strict=False):
+        assert proposal.configuration == pytest.approx(configuration, abs=1e-9)
+        assert proposal.rung == 0
+    assert [each.configuration for each in first[2:]] == [
+        each.configuration for each in asked(without, 3)
+    ]
+
+
+def test_what_is_enqueued_twice_is_proposed_once(make: Make) -> None:
+    wanted = [published_configuration("SMAC_301", SpaceSettings())] * 2
+    first, second = asked(make(enqueued=wanted), 2)
+    assert first.configuration != second.configuration
+
+
+def test_the_first_configurations_follow_the_priors(make: Make) -> None:
+    settings = SpaceSettings(
+        priors={
+            "edge1": {"3": 1000.0},
+            "optimizer": {"SGD": 9.0},
+            "lr_sgd": {"center": 0.3, "spread": 1.05},
+        }
+    )
+    proposals = asked(make(build_space(settings, seed=0)), 9)
+    assert [each.configuration["edge1"] for each in proposals].count("3") >= 8
+    rates = [each.configuration["lr_sgd"] for each in proposals if "lr_sgd" in each.configuration]
+    assert rates
+    assert all(0.25 < float(rate) < 0.36 for rate in rates)
+
+
+def test_a_joint_space_is_searched_past_its_first_configurations(make: Make) -> None:
+    """With alternatives among its conditions, constants, priors and enqueued ones."""
+    settings = SpaceSettings(
+        preset="joint",
+        groups=("f", "m"),
+        families={"test": ("test_resnet", "test_byobnet"), "resnet": ("resnet10t",)},
+        fix={"head": "AdaFace"},
+        priors={"scale": {"center": 20.0, "spread": 1.5}},
+    )
+    enqueued = [complete({"edge1": 3}, settings), complete({"timm.family": "test"}, settings)]
+    optimizer = make(
+        build_space(settings, seed=0),
+        fidelity=Fidelity(min_epochs=1, max_epochs=1),
+        n_initial_configurations=3,
+        enqueued=enqueued,
+    )
+    drawn = random.Random(0)
+    for _ in range(9):
+        (proposal,) = asked(optimizer, 1)
+        assert configuration_faults(proposal.configuration, settings) == []
+        optimizer.tell(proposal, costs(drawn.random(), 50 * drawn.random()))
+
+
+def test_draws_from_priors_have_the_same_values_in_the_space_that_smac_sees() -> None:
+    settings = SpaceSettings(
+        preset="joint",
+        priors={
+            "scale": {"center": 20.0, "spread": 1.5},
+            "lr_sgd": {"center": 0.2, "spread": 2.0},
+            "dag.blocks.2": {"center": 2, "spread": 0.7},
+            "augmentation": {"center": 0.3, "spread": 0.2},
+        },
+    )
+    space, other = build_space(settings, seed=4), build_space(settings, seed=4)
+    seen = _with_uniform_model(space)
+    assert seen is not space
+    for one, drawn in zip(
+        seen.sample_configuration(100), other.sample_configuration(100), strict=True
+    ):
+        assert dict(one) == pytest.approx(dict(drawn), abs=1e-9)
+        one.check_valid_configuration()
+    seen.seed(9)
+    first = dict(seen.sample_configuration())
+    seen.seed(9)
+    assert dict(seen.sample_configuration()) == first
+    assert _with_uniform_model(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
