@@ -299,6 +299,12 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"data": data, "space": space})
 
 
+def with_families(config: RunConfig, families: Mapping[str, tuple[str, ...]]) -> RunConfig:
+    """The same with patterns and shipped families replaced by the models that they stood for."""
+    space = config.space.model_copy(update={"families": dict(families)})
+    return config.model_copy(update={"space": space})
+
+
 def _with_absolute(section: SectionT, name: str) -> SectionT:
     path = getattr(section, name)
     if path is None:

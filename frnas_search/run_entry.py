@@ -53,9 +53,10 @@ def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
 
 
 def _fixed(config: RunConfig, section: str) -> Any:
-    """What of a section may not change; a pack may have moved, for its digest tells."""
+    """What of a section may not change; a file may have moved, for its content is compared."""
     value = getattr(config, section)
-    return value.model_copy(update={"pack": None}) if section == "data" else value
+    movable = {"data": "pack", "space": "file"}.get(section)
+    return value if movable is None else value.model_copy(update={movable: None})
 
 
 def refuse_changes(

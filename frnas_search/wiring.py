@@ -17,7 +17,7 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import RunConfig, with_absolute_paths
+from frnas_search.config import RunConfig, with_absolute_paths, with_families
 from frnas_search.constraints import ConstrainedOptimizer, violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
@@ -45,6 +45,7 @@ from results.run_directory import RunDirectory
 from results.sqlite_store import SqliteStore
 from results.view import fold
 from search_space.decode import decode
+from search_space.families import families_in_use
 from search_space.space import build_space
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def new_search(
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with executor_for(config) as executor, begun_directory(run):
-        write_text_atomically(run.run_yaml, to_yaml(with_absolute_paths(config)))
+        resolved = with_absolute_paths(with_families(config, families_in_use(prepared.space)))
+        write_text_atomically(run.run_yaml, to_yaml(resolved))
         record = manifest(
             run=run.name,
             seed=config.seed,

@@ -20,8 +20,8 @@ from search_space.stages import BlockSize, as_dag, block_sizes, stem_channels
 
 _KINDS = {
     "Conv": "convolution",
-    "BnActConv": "convolution, norm and ELU before",
-    "ConvBnAct": "convolution, norm and ELU after",
+    "BnActConv": "convolution, norm and ReLU before",
+    "ConvBnAct": "convolution, norm and ReLU after",
     "SepConv": "separable convolution",
     "DilConv": "dilated convolution",
     "AvgPool": "average pooling",

@@ -97,7 +97,13 @@ def test_an_entry_of_the_front_carries_its_provenance(busy) -> None:
         "interval95": {"error": [pytest.approx(0.36), pytest.approx(0.44)]},
         "metrics": {"error": {"f": 0.2, "m": 0.1}},
         "configuration": {"head": "CosFace", "lr_sgd": 0.1, "edge1": 3},
-        "architecture": {"family": "dual_path", "hash": "abc", "parameters": 1000, "macs": 2000},
+        "architecture": {
+            "family": "dual_path",
+            "hash": "abc",
+            "parameters": 1000,
+            "macs": 2000,
+            "activation_bytes": 0,
+        },
         "gpu_seconds": 20.0,  # both trials of c0001
         "checkpoint": "checkpoints/c0001/last.pt",
     }
