@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
-from ConfigSpace import Configuration as SpaceConfiguration
 from ConfigSpace import (
+    BetaFloatHyperparameter,
+    BetaIntegerHyperparameter,
     ConfigurationSpace,
     NormalFloatHyperparameter,
     NormalIntegerHyperparameter,
 )
+from ConfigSpace import Configuration as SpaceConfiguration
 from smac import MultiFidelityFacade, Scenario
 from smac.acquisition.maximizer import LocalSearch
 from smac.initial_design.random_design import RandomInitialDesign
@@ -57,7 +59,12 @@ _MOST_LEAVES = 2**12
 # Configurations in a row that were proposed before, after which a space counts as exhausted.
 _MOST_REPEATS = 100
 
-_NORMAL = (NormalFloatHyperparameter, NormalIntegerHyperparameter)
+_UNEVEN = (
+    BetaFloatHyperparameter,
+    BetaIntegerHyperparameter,
+    NormalFloatHyperparameter,
+    NormalIntegerHyperparameter,
+)
 
 _Key = tuple[tuple[tuple[str, Any], ...], int]
 
@@ -177,8 +184,8 @@ def _facade(
 class _PriorSpace(ConfigurationSpace):
     """A space that looks uniform and is drawn from the user's priors.
 
-    SMAC refuses normal hyperparameters that may be inactive, and its forest has no use for them;
-    whatever it draws at random shall follow the priors all the same.
+    SMAC refuses normal and beta hyperparameters that may be inactive, and its forest has no use
+    for them; whatever it draws at random shall follow the priors all the same.
     """
 
     drawn_from: ConfigurationSpace
@@ -202,12 +209,13 @@ class _PriorSpace(ConfigurationSpace):
 
 def _with_uniform_model(space: ConfigurationSpace) -> ConfigurationSpace:
     """The space as SMAC can take it."""
-    if not any(isinstance(each, _NORMAL) for each in space.values()):
+    if not any(isinstance(each, _UNEVEN) for each in space.values()):
         return space
     uniform = _PriorSpace(name=space.name)
     uniform.drawn_from = space
     uniform.add([_uniform(each) for each in space.values()])
     uniform.add(space.conditions)
+    uniform.add(space.forbidden_clauses)
     return uniform
 
 

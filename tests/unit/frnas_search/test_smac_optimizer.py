@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
+from ConfigSpace import (
+    BetaFloatHyperparameter,
+    CategoricalHyperparameter,
+    ConfigurationSpace,
+    EqualsCondition,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    NormalFloatHyperparameter,
+)
 from smac.callback import Callback
 from smac.runhistory.enumerations import StatusType
 
@@ -312,3 +320,39 @@ def test_draws_from_priors_have_the_same_values_in_the_space_that_smac_sees() ->
     seen.seed(9)
     assert dict(seen.sample_configuration()) == first
     assert _with_uniform_model(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
+
+
+def test_what_a_space_with_priors_forbids_is_not_proposed(make: Make) -> None:
+    space = ConfigurationSpace(seed=0)
+    first, second = (
+        CategoricalHyperparameter(name, ["0", "1"], default_value="1")
+        for name in ("edge1", "edge2")
+    )
+    space.add(first, second, NormalFloatHyperparameter("scale", 20.0, 5.0, 10.0, 40.0))
+    space.add(
+        ForbiddenAndConjunction(
+            ForbiddenEqualsClause(first, "0"), ForbiddenEqualsClause(second, "0")
+        )
+    )
+    optimizer = make(
+        space, fidelity=Fidelity(min_epochs=1, max_epochs=1), n_initial_configurations=3
+    )
+    for _ in range(12):
+        (proposal,) = asked(optimizer, 1)
+        edges = [proposal.configuration[name] for name in ("edge1", "edge2")]
+        assert edges != ["0", "0"]
+        n_ones = edges.count("1")  # what is forbidden would be the best by far
+        optimizer.tell(proposal, costs(0.1 + 0.4 * n_ones, 1.0 + 20 * n_ones))
+
+
+def test_a_users_beta_distribution_may_be_inactive(make: Make) -> None:
+    space = ConfigurationSpace(seed=0)
+    head = CategoricalHyperparameter("head", ["CosFace", "SphereFace2"])
+    smoothing = BetaFloatHyperparameter("label_smoothing", 3.0, 2.0, 0.0, 0.1)
+    space.add(head, smoothing, EqualsCondition(smoothing, head, "CosFace"))
+    optimizer = make(
+        space, fidelity=Fidelity(min_epochs=1, max_epochs=1), n_initial_configurations=3
+    )
+    for index in range(5):
+        (proposal,) = asked(optimizer, 1)
+        optimizer.tell(proposal, costs(0.1 * index, 5.0 * index))
