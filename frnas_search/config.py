@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -30,6 +31,7 @@ from results.objectives import OBJECTIVE_NAMES
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
 from search_space.faults import space_faults
+from search_space.hyperparameters import DROP_PATH, MITIGATION, variant_name
 from workers.settings import EvaluationSettings, TrainingSettings
 
 
@@ -63,6 +65,8 @@ Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
+# Hyperparameters whose values or conditions follow from pictures and groups.
+_LATE = (variant_name(""), MITIGATION, DROP_PATH)
 _WORDS = {
     "model_type": "write its keys below it, or leave it out",
     "dict_type": "write its keys below it, or leave it out",
@@ -77,6 +81,7 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+ValueT = TypeVar("ValueT")
 
 
 class SyntheticSection(Section):
@@ -146,9 +151,26 @@ class SpaceSection(Section):
 
     @model_validator(mode="after")
     def _not_empty(self) -> SpaceSection:
-        if faults := space_faults(self.settings()):
+        if faults := space_faults(_known_beforehand(self.settings())):
             raise ValueError("\n".join(faults))
         return self
+
+
+def _known_beforehand(settings: SpaceSettings) -> SpaceSettings:
+    """The settings without what narrows a hyperparameter of which only the data tell the values.
+
+    Patterns are not backbones yet, and groups are not known; `space_preparation` checks the rest.
+    """
+
+    def kept(narrowed: Mapping[str, ValueT]) -> dict[str, ValueT]:
+        return {name: each for name, each in narrowed.items() if not name.startswith(_LATE)}
+
+    return replace(
+        settings,
+        fix=kept(settings.fix),
+        limit=kept(settings.limit),
+        priors=kept(settings.priors),
+    )
 
 
 class ConstraintsSection(Section):

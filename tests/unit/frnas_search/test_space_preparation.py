@@ -87,6 +87,38 @@ def test_groups_count_where_mitigation_is_searched(
     assert prepared("space={preset: dag, tune: [mitigation]}").settings.groups == ("f", "m")
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        "{preset: dag, tune: [mitigation], fix: {mitigation: group_margin}}",
+        "{preset: dag, tune: [mitigation], limit: {mitigation.margin.f: [0, 0.1]}}",
+        "{preset: dag, tune: [mitigation], priors: {mitigation: {group_margin: 3}}}",
+        "{preset: timm, families: {mine: 'l*'}, limit: {timm.variant.mine: [drops, large]}}",
+    ],
+)
+def test_what_only_the_data_tell_can_be_narrowed(
+    space: str, timm: list[dict[str, tuple[str, ...]]]
+) -> None:
+    assert prepared(f"space={space}").faults == ()
+
+
+def test_what_narrows_nothing_is_found_when_the_data_are_known(
+    timm: list[dict[str, tuple[str, ...]]],
+) -> None:
+    assert prepared(
+        "space={preset: joint, sources: [dag], fix: {mitigation: magic},"
+        " limit: {mitigation.margin.x: [0, 0.1]}}"
+    ).faults == (
+        "space.fix.mitigation: 'magic' is not one of the strings none, balanced_sampling, "
+        "reweighting, group_dro, group_margin",
+        "space.limit.mitigation.margin.x: is not a hyperparameter of this joint space; did you "
+        "mean mitigation.margin.m or mitigation.margin.f or mitigation?",
+    )
+    narrowed = "tune: [drop_path], limit: {drop_path: [0, 0.1]}"
+    (fault,) = prepared(f"space={{preset: timm, families: {{mine: 'l*'}}, {narrowed}}}").faults
+    assert fault.startswith("space.limit.drop_path: never counts")
+
+
 def test_what_is_enqueued_is_completed(timm: list[dict[str, tuple[str, ...]]]) -> None:
     found = prepared("search.enqueue=[SMAC_301, {edge1: 3, lr_sgd: 2e-1}]")
     assert found.faults == ()
