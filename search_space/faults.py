@@ -28,6 +28,7 @@ from search_space.hyperparameters import (
     canonical_value,
     hyperparameters,
     unrestricted,
+    values_of,
 )
 
 # The grouped edge of the cell has 50 groups at width 1: this is one group.
@@ -53,12 +54,14 @@ def space_faults(settings: SpaceSettings) -> list[str]:
     # Names and values can be checked against a space that is there; so what is broken is left out.
     sound = _without_broken_parts(settings)
     known = {parameter.name: parameter for parameter in unrestricted(sound)}
+    narrowed = _narrowed(settings, sound, known)
+    left = {parameter.name: parameter for parameter in hyperparameters(narrowed)}
     return [
         *faults,
         *_fix_faults(settings, known),
         *_limit_faults(settings, known),
-        *_prior_faults(settings, known),
-        *_unreachable_faults(settings, sound, known),
+        *_prior_faults(settings, known, left),
+        *_unreachable_faults(settings, known, left),
     ]
 
 
@@ -200,7 +203,12 @@ def _limit_faults_of(name: str, settings: SpaceSettings, parameter: Hyperparamet
     return _twice(field, values)
 
 
-def _prior_faults(settings: SpaceSettings, known: Mapping[str, Hyperparameter]) -> list[str]:
+def _prior_faults(
+    settings: SpaceSettings,
+    known: Mapping[str, Hyperparameter],
+    left: Mapping[str, Hyperparameter],
+) -> list[str]:
+    """Of a hyperparameter that `limit` narrows, what is left must fit the prior."""
     faults = []
     for name, prior in settings.priors.items():
         field = f"space.priors.{name}"
@@ -210,19 +218,24 @@ def _prior_faults(settings: SpaceSettings, known: Mapping[str, Hyperparameter]) 
         elif name in settings.fix:
             faults.append(f"{field}: is fixed by space.fix; leave the prior out")
         elif isinstance(parameter, Choice):
-            faults += _weight_faults(field, parameter, prior)
+            faults += _weight_faults(field, parameter, prior, left.get(name, parameter))
         else:
-            faults += _center_faults(field, parameter, prior)
+            narrower = left.get(name)
+            bounds = narrower if isinstance(narrower, Range) else parameter
+            faults += _center_faults(field, bounds, prior)
     return faults
 
 
-def _weight_faults(field: str, parameter: Choice, prior: Mapping[str, float]) -> list[str]:
+def _weight_faults(
+    field: str, parameter: Choice, prior: Mapping[str, float], left: Hyperparameter
+) -> list[str]:
     choices = {str(choice) for choice in parameter.choices}
     unknown = [name for name in prior if name not in choices]
     faults = [f"{field}: {name!r} is not {accepted(parameter)}" for name in unknown]
     bad = [name for name, weight in prior.items() if not _is_number(weight, 0.0, 1e9)]
     faults += [f"{field}: the weight of {name} is {prior[name]}; give 0 or more" for name in bad]
-    if not bad and sum(prior.values()) + len(choices - set(prior)) <= 0.0:
+    weights = [prior.get(str(choice), 1.0) for choice in values_of(left)]
+    if not bad and not any(weights):
         faults.append(f"{field}: all weights are 0; leave one above it")
     return faults
 
@@ -240,11 +253,11 @@ def _center_faults(field: str, parameter: Range, prior: Mapping[str, float]) -> 
     return faults
 
 
-def _unreachable_faults(
+def _narrowed(
     settings: SpaceSettings, sound: SpaceSettings, known: Mapping[str, Hyperparameter]
-) -> list[str]:
-    """What is fixed, limited or given a prior although nothing left can activate it."""
-    valid = replace(
+) -> SpaceSettings:
+    """The sound settings with what of `fix` and `limit` has no fault."""
+    return replace(
         sound,
         fix=_accepted_only(settings.fix, known),
         limit={
@@ -253,7 +266,14 @@ def _unreachable_faults(
             if name in known and not _limit_faults_of(name, settings, known[name])
         },
     )
-    left = {parameter.name for parameter in hyperparameters(valid)}
+
+
+def _unreachable_faults(
+    settings: SpaceSettings,
+    known: Mapping[str, Hyperparameter],
+    left: Mapping[str, Hyperparameter],
+) -> list[str]:
+    """What is fixed, limited or given a prior although nothing left can activate it."""
     return [
         f"space.{part}.{name}: never counts, because nothing that is left gives "
         f"{_words_of_conditions(known[name])}; leave it out"

@@ -200,6 +200,19 @@ def test_each_fault_of_a_graph_names_its_field() -> None:
             "space.priors.momentum.spread: 0.0 is not a standard deviation above 0",
         ),
         (
+            SpaceSettings(
+                limit={"lr_sgd": (0.1, 0.2)}, priors={"lr_sgd": {"center": 0.4, "spread": 2.0}}
+            ),
+            "space.priors.lr_sgd.center: 0.4 is not a number from 0.1 to 0.2",
+        ),
+        (
+            SpaceSettings(
+                limit={"optimizer": ("SGD", "Adam")},
+                priors={"optimizer": {"SGD": 0.0, "Adam": 0.0}},
+            ),
+            "space.priors.optimizer: all weights are 0; leave one above it",
+        ),
+        (
             SpaceSettings(fix={"edge1": "3"}, priors={"edge1": {"3": 2.0}}),
             "space.priors.edge1: is fixed by space.fix; leave the prior out",
         ),
