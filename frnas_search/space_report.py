@@ -13,7 +13,13 @@ from frnas_search.constraints import violations
 from frnas_search.space_samples import SampleStatistics, is_foreseen, source_of
 from search_space.decode import complete, decode, describe
 from search_space.families import families_in_use
-from search_space.hyperparameters import Choice, Hyperparameter, Range, hyperparameters
+from search_space.hyperparameters import (
+    Choice,
+    Hyperparameter,
+    Range,
+    condition_words,
+    hyperparameters,
+)
 from search_space.space import fingerprint, size_of_discrete_part
 
 if TYPE_CHECKING:
@@ -120,14 +126,6 @@ def sample_document(
     }
 
 
-def condition_words(parameter: Hyperparameter) -> str | None:
-    """Where the hyperparameter exists, in words; None where always."""
-    conditions = (
-        f"{each.parent} = {' or '.join(map(str, each.values))}" for each in parameter.conditions
-    )
-    return ", or ".join(conditions) or None
-
-
 def _sample(
     configuration: Mapping[str, Value],
     report: BuildReport | None,
@@ -189,7 +187,7 @@ def _parameter(
         "name": parameter.name,
         **_values(parameter),
         "default": parameter.default,
-        "condition": condition_words(parameter),
+        "condition": condition_words(parameter) or None,
         "limited": parameter.name in settings.limit,
         "prior": None if prior is None else dict(prior),
         "in_file": own.get(parameter.name) if settings.definition else None,

@@ -36,11 +36,11 @@ from search_space.cell import (
 )
 from search_space.errors import InvalidConfigurationError
 from search_space.hyperparameters import (
-    Condition,
     Hyperparameter,
     accepted,
     accepts,
     canonical_value,
+    condition_words,
     hyperparameters,
     variant_name,
 )
@@ -123,7 +123,8 @@ def configuration_faults(configuration: Mapping[str, Value], settings: SpaceSett
             if any(each.parent in undecided for each in parameter.conditions):
                 undecided.add(name)
             elif name in configuration:
-                faults.append(_fault_of_inactive(parameter))
+                where = condition_words(parameter)
+                faults.append(f"{name} is given but counts only with {where}; leave it out")
         elif name in configuration and accepts(parameter, configuration[name]):
             active.add(name)
         else:
@@ -254,14 +255,6 @@ def _is_active(
     return not conditions or any(
         each.parent in active and configuration[each.parent] in each.values for each in conditions
     )
-
-
-def _fault_of_inactive(parameter: Hyperparameter) -> str:
-    def words(condition: Condition) -> str:
-        return f"{condition.parent} = {' or '.join(map(str, condition.values))}"
-
-    where = ", or ".join(words(condition) for condition in parameter.conditions)
-    return f"{parameter.name} is given but counts only with {where}; leave it out"
 
 
 def _space(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:

@@ -26,6 +26,7 @@ from search_space.hyperparameters import (
     accepted,
     accepts,
     canonical_value,
+    condition_words,
     hyperparameters,
     unrestricted,
     values_of,
@@ -276,17 +277,11 @@ def _unreachable_faults(
     """What is fixed, limited or given a prior although nothing left can activate it."""
     return [
         f"space.{part}.{name}: never counts, because nothing that is left gives "
-        f"{_words_of_conditions(known[name])}; leave it out"
+        f"{condition_words(known[name])}; leave it out"
         for part in ("fix", "limit", "priors")
         for name in getattr(settings, part)
         if name in known and name not in left
     ]
-
-
-def _words_of_conditions(parameter: Hyperparameter) -> str:
-    return ", or ".join(
-        f"{each.parent} = {' or '.join(map(str, each.values))}" for each in parameter.conditions
-    )
 
 
 def _accepted_only(

@@ -218,6 +218,13 @@ def accepted(parameter: Hyperparameter) -> str:
     return f"a {kind} from {parameter.lower:g} to {parameter.upper:g}"
 
 
+def condition_words(parameter: Hyperparameter) -> str:
+    """Where the hyperparameter exists, in words; empty where always."""
+    return ", or ".join(
+        f"{each.parent} = {' or '.join(map(str, each.values))}" for each in parameter.conditions
+    )
+
+
 def canonical_value(parameter: Hyperparameter, value: Value) -> Value:
     """The value as the hyperparameter writes it, where a person wrote 3 for "3" or 1 for 1.0.
 
