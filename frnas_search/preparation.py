@@ -37,7 +37,7 @@ class Prepared:
     Attributes:
         data: For the workers.
         space: With every family's variants by name, and the groups where their margins are tuned.
-        enqueued: Configurations to begin with, complete.
+        enqueued: Configurations to begin with, each as the space's samples are.
         costs: What every candidate will cost, for constraints.
         data_record: For the log: digest, split, group and the labels of the group column.
         space_record: For the log: preset and fingerprint, and what was left out of it.

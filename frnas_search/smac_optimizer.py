@@ -82,7 +82,7 @@ class SmacOptimizer:
         n_initial_configurations: int,
         enqueued: Sequence[Mapping[str, bool | int | float | str]] = (),
     ) -> None:
-        """Args: `enqueued` are complete configurations of the space, proposed before any other."""
+        """Args: `enqueued` are configurations of `space`, proposed before any other."""
         self._objectives = tuple(objectives)
         self._fidelity = fidelity
         self._scratch = tempfile.TemporaryDirectory(prefix="frnas-smac-")

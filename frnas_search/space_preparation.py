@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from frnas_search.constraints import CostModel, violations
 from search_space.decode import complete, configuration_faults, decode
-from search_space.errors import EmptySpaceError
+from search_space.errors import EmptySpaceError, InvalidConfigurationError
 from search_space.faults import space_faults, suggestion
 from search_space.published import PUBLISHED, published_configuration
-from search_space.space import definition_faults, read_definition
+from search_space.space import as_defined, definition_faults, read_definition
 from workers.preflight import resolved_families
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class PreparedSpace:
 
     Attributes:
         settings: With the variants of every family by name, and with the user's own space.
-        enqueued: Configurations to begin with, complete.
+        enqueued: Configurations to begin with, each as the space's samples are.
         left_out: timm variants that a pattern matched and that do not work at this size.
         timm: Version of timm that was asked; None where it was not.
         faults: A sentence each; the rest means little if there is one.
@@ -141,6 +141,10 @@ def _enqueued(
         wrong = configuration_faults(configuration, settings)
         if not wrong:
             wrong = violations(costs.predicted(decode(configuration, settings)), limits)
+        if not wrong:
+            try:
+                configurations.append(as_defined(configuration, settings))
+            except InvalidConfigurationError as error:
+                wrong = [str(error)]
         faults += [f"{field}: {fault}" for fault in wrong]
-        configurations.append(configuration)
     return tuple(configurations)

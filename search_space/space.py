@@ -30,7 +30,7 @@ from ConfigSpace.hyperparameters import Hyperparameter as _ConfigSpaceHyperparam
 
 from search_space.candidate import SpaceSettings, Value
 from search_space.decode import complete, configuration_faults
-from search_space.errors import EmptySpaceError
+from search_space.errors import EmptySpaceError, InvalidConfigurationError
 from search_space.faults import space_faults, suggestion
 from search_space.hyperparameters import (
     Hyperparameter,
@@ -133,6 +133,35 @@ def definition_faults(settings: SpaceSettings) -> list[str]:
     known = {parameter.name: parameter for parameter in hyperparameters(settings)}
     faults = [fault for each in space.values() for fault in _foreign(each, known)]
     return faults or _sampled_faults(space, settings)
+
+
+def as_defined(configuration: Mapping[str, Value], settings: SpaceSettings) -> dict[str, Value]:
+    """A complete configuration as samples of the space have it.
+
+    Of a space of the user's own that is without the hyperparameters that it leaves out.
+
+    Raises:
+        InvalidConfigurationError: The user's own space has no such configuration, although it is
+            one of the preset's.
+    """
+    if not settings.definition:
+        return dict(configuration)
+    space = _parsed(settings.definition)
+    own = {name: value for name, value in configuration.items() if name in space}
+    try:
+        Configuration(space, values=own)
+    except ValueError as error:
+        raise InvalidConfigurationError(
+            f"space.file has no such configuration: {' '.join(str(error).split())}"
+        ) from error
+    default = complete(own, settings)
+    other = [name for name, value in configuration.items() if default.get(name) != value]
+    if other:
+        raise InvalidConfigurationError(
+            f"space.file leaves out {', '.join(other)}, so only the default is in it: "
+            f"{', '.join(str(default.get(name)) for name in other)}"
+        )
+    return own
 
 
 def size_of_discrete_part(settings: SpaceSettings) -> int:

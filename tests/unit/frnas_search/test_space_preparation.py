@@ -157,8 +157,25 @@ def test_a_space_of_the_users_own_is_read_and_checked(
     found = prepared(f"space.file={path}")
     assert found.faults == ()
     assert json.loads(found.settings.definition)["hyperparameters"]
+    outside = prepared(f"space.file={path}", "search.enqueue=[SMAC_301, SMAC_000]")
+    (fault,) = outside.faults
+    assert fault.startswith("search.enqueue.1: space.file has no such configuration: ")
     path.write_text(to_json_text(SpaceSettings(preset="dag")))
     wider = prepared(f"space.file={path}")
     assert any("dag.op.0->1 is not a hyperparameter" in fault for fault in wider.faults)
     missing = prepared(f"space.file={tmp_path}/none.json")
     assert "none.json cannot be read" in missing.faults[0]
+
+
+def test_what_is_enqueued_is_one_of_the_users_own_space(
+    timm: list[dict[str, tuple[str, ...]]], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(to_json_text(SpaceSettings(limit={"edge1": ("3", "4")})))
+    space = f"space={{preset: dual_path, tune: [momentum], file: {path}}}"
+    found = prepared(space, "search.enqueue=[SMAC_301]")
+    assert found.faults == ()
+    assert found.enqueued == (published_configuration("SMAC_301", SpaceSettings()),)
+    assert prepared(space, "search.enqueue=[{edge1: 3, momentum: 0.95}]").faults == (
+        "search.enqueue.0: space.file leaves out momentum, so only the default is in it: 0.9",
+    )
