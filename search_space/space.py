@@ -132,6 +132,11 @@ def definition_faults(settings: SpaceSettings) -> list[str]:
     space = _parsed(settings.definition)
     known = {parameter.name: parameter for parameter in hyperparameters(settings)}
     faults = [fault for each in space.values() for fault in _foreign(each, known)]
+    if settings.priors:
+        faults.append(
+            "space.priors: never count beside space.file, whose own distributions are drawn from; "
+            "write them into the file (`frnas space export` does)"
+        )
     return faults or _sampled_faults(space, settings)
 
 

@@ -317,6 +317,13 @@ def test_a_users_space_may_leave_out_what_then_has_its_default(tmp_path: Path) -
         assert candidate.learning_rate == configuration["lr_sgd"]
 
 
+def test_priors_beside_a_users_space_are_a_fault(tmp_path: Path) -> None:
+    definition = definition_of(SpaceSettings(), tmp_path)
+    settings = SpaceSettings(definition=definition, priors={"optimizer": {"SGD": 3.0}})
+    (fault,) = definition_faults(settings)
+    assert fault.startswith("space.priors: never count beside space.file")
+
+
 def test_a_users_space_is_held_to_names_values_and_conditions(tmp_path: Path) -> None:
     def faults_of(content: dict[str, object]) -> list[str]:
         path = tmp_path / "space.json"
