@@ -5,6 +5,7 @@ Every fault of a file is reported at once, with its path and what would be accep
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 from collections.abc import Mapping
@@ -52,7 +53,60 @@ def _as_families(value: object) -> object:
     """A list of families names those that ship."""
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return dict.fromkeys(value, ())
+    if not isinstance(value, Mapping):
+        raise ValueError(  # noqa: TRY004 - pydantic collects these
+            f"is {_shown(value)}; give a list of families that ship, or each family with its "
+            "models below it, or leave it out"
+        )
     return value
+
+
+def _fault_of_value(value: object) -> str | None:
+    """What is wrong with a hyperparameter's value: one sentence, where pydantic has one a type."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {value}; give a finite number"
+    if not isinstance(value, bool | int | float | str):
+        return f"is {_shown(value)}; give one number or one name"
+    return None
+
+
+def _one_value(value: object) -> object:
+    if fault := _fault_of_value(value):
+        raise ValueError(fault)
+    return value
+
+
+def _one_configuration(value: object) -> object:
+    """A published name, or a mapping whose faults are all told."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(  # noqa: TRY004 - pydantic collects these
+            f"is {_shown(value)}; give a name such as SMAC_301, or hyperparameters with values"
+        )
+    faults = [
+        f"{_shown(name)} is not the name of a hyperparameter"
+        for name in value
+        if not isinstance(name, str)
+    ]
+    faults += [
+        f"{_one_line(name)} {fault}"
+        for name, each in value.items()
+        if isinstance(name, str) and (fault := _fault_of_value(each))
+    ]
+    if faults:
+        raise ValueError("\n".join(faults))
+    return value
+
+
+def _with_text_as_names(value: object) -> object:
+    """Choices such as 3 or 128 are numbers in YAML, and names here."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name: each
+        for name, each in value.items()
+    }
 
 
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
@@ -61,10 +115,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_one_value)]
+EnqueuedConfiguration = Annotated[str | dict[str, Scalar], BeforeValidator(_one_configuration)]
+Prior = Annotated[dict[str, Number], BeforeValidator(_with_text_as_names)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
+# What pydantic puts at the end of the place of a key that is at fault.
+_KEY = "[key]"
 # Hyperparameters whose values or conditions follow from pictures and groups.
 _LATE = (variant_name(""), MITIGATION, DROP_PATH)
 _WORDS = {
@@ -135,7 +193,7 @@ class SpaceSection(Section):
     tune: tuple[str, ...] | None = None
     fix: dict[str, Scalar] = Field(default_factory=dict)
     limit: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
-    priors: dict[str, dict[str, Number]] = Field(default_factory=dict)
+    priors: dict[str, Prior] = Field(default_factory=dict)
     file: Path | None = None
 
     def settings(self) -> SpaceSettings:
@@ -265,7 +323,7 @@ class SearchSection(Section):
     """How the optimizer starts."""
 
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
-    enqueue: tuple[str | dict[str, Scalar], ...] = ()
+    enqueue: tuple[EnqueuedConfiguration, ...] = ()
 
 
 class WorkersSection(Section):
@@ -353,13 +411,16 @@ def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
 
 def _faults_of(error: Any) -> list[str]:
     """The lines of one of pydantic's errors; a check of a whole section may give several."""
-    place = _one_line(".".join(str(part) for part in error["loc"])) or "the file"
+    parts = [str(part) for part in error["loc"] if part != _KEY]
+    place = _one_line(".".join(parts)) or "the file"
     lines = _message(error).splitlines()
     return [line if line.startswith(f"{place}.") else f"{place}: {line}" for line in lines]
 
 
 def _message(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["loc"] and error["loc"][-1] == _KEY:
+        return "is not a name; put it between quotes"
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key; {_known_keys(error['loc'])}"

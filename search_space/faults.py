@@ -18,7 +18,7 @@ from search_space.candidate import (
     Value,
 )
 from search_space.cell import JOINS, LARGEST_CELL, OPERATIONS, SMALLEST_CELL, TAILS
-from search_space.families import families_in_use
+from search_space.families import SHIPPED_FAMILIES, families_in_use
 from search_space.hyperparameters import (
     Choice,
     Hyperparameter,
@@ -38,6 +38,8 @@ LARGEST_WIDTH = 4.0
 MOST_BLOCKS_PER_STAGE = 8
 SMALLEST_EMBEDDING = 8
 LARGEST_EMBEDDING = 16_384
+# Of a weight or a spread: what is above overflows, and is no different in effect.
+LARGEST_PRIOR = 1e9
 
 
 def space_faults(settings: SpaceSettings) -> list[str]:
@@ -68,7 +70,9 @@ def space_faults(settings: SpaceSettings) -> list[str]:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What may have been meant by a name that is not known, or where to look."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    by_lower_case = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=3, cutoff=0.6)
+    close = [by_lower_case[each] for each in near]
     return f"did you mean {' or '.join(close)}?" if close else "`frnas space show` lists them"
 
 
@@ -79,6 +83,8 @@ def _preset_faults(settings: SpaceSettings) -> list[str]:
         faults.append(f"space.preset: {settings.preset!r} is not known; choose from {known}")
     faults += _unknown("space.sources", settings.sources, SOURCES)
     faults += _unknown("space.tune", settings.tune or (), TUNABLES)
+    faults += _twice("space.sources", settings.sources)
+    faults += _twice("space.tune", settings.tune or ())
     if settings.sources and settings.preset != "joint":
         faults.append(
             f"space.sources: counts only with preset joint, and this is {settings.preset}; "
@@ -158,7 +164,10 @@ def _family_faults(settings: SpaceSettings) -> list[str]:
         if not family:
             faults.append("space.families: a family has an empty name; name it")
         if not variants:
-            faults.append(f"{field}: has no variants; name at least one timm model")
+            faults.append(
+                f"{field}: has no variants; name at least one timm model below it, or a family "
+                f"that ships: {', '.join(SHIPPED_FAMILIES)}"
+            )
         faults += _twice(field, variants)
     return faults
 
@@ -196,7 +205,7 @@ def _limit_faults_of(name: str, settings: SpaceSettings, parameter: Hyperparamet
     if outside:
         shown = ", ".join(repr(each) for each in outside)
         return [f"{field}: {shown} is not {accepted(parameter)}"]
-    if isinstance(parameter, Range) and not float(values[0]) < float(values[1]):
+    if isinstance(parameter, Range) and not _is_below(float(values[0]), float(values[1])):
         return [
             f"{field}: the lower bound {values[0]} is not below the upper bound {values[1]}; "
             "to have one value, use space.fix"
@@ -233,8 +242,11 @@ def _weight_faults(
     choices = {str(choice) for choice in parameter.choices}
     unknown = [name for name in prior if name not in choices]
     faults = [f"{field}: {name!r} is not {accepted(parameter)}" for name in unknown]
-    bad = [name for name, weight in prior.items() if not _is_number(weight, 0.0, 1e9)]
-    faults += [f"{field}: the weight of {name} is {prior[name]}; give 0 or more" for name in bad]
+    bad = [name for name, weight in prior.items() if not _is_number(weight, 0.0, LARGEST_PRIOR)]
+    faults += [
+        f"{field}: the weight of {name} is {prior[name]}; give 0 to {LARGEST_PRIOR:g}"
+        for name in bad
+    ]
     weights = [prior.get(str(choice), 1.0) for choice in values_of(left)]
     if not bad and not any(weights):
         faults.append(f"{field}: all weights are 0; leave one above it")
@@ -248,9 +260,12 @@ def _center_faults(field: str, parameter: Range, prior: Mapping[str, float]) -> 
     if not accepts(parameter, prior["center"]):
         faults.append(f"{field}.center: {prior['center']} is not {accepted(parameter)}")
     smallest = 1.0 if parameter.is_log else 0.0
-    if not (math.isfinite(prior["spread"]) and prior["spread"] > smallest):
+    if not (_is_number(prior["spread"], smallest, LARGEST_PRIOR) and prior["spread"] > smallest):
         kind = "a factor" if parameter.is_log else "a standard deviation"
-        faults.append(f"{field}.spread: {prior['spread']} is not {kind} above {smallest:g}")
+        faults.append(
+            f"{field}.spread: {prior['spread']} is not {kind} above {smallest:g}, "
+            f"at most {LARGEST_PRIOR:g}"
+        )
     return faults
 
 
@@ -338,6 +353,11 @@ def _twice(field: str, names: Iterable[Any]) -> list[str]:
         for name, times in Counter(names).items()
         if times > 1
     ]
+
+
+def _is_below(lower: float, upper: float) -> bool:
+    """Whether so much that a sampler in log space can tell the two apart."""
+    return lower < upper and not math.isclose(lower, upper, rel_tol=1e-9)
 
 
 def _is_number(value: float, lower: float, upper: float) -> bool:

@@ -162,17 +162,29 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
             "space={preset: timm, families: [a]}",
             "space.families.a: has no variants; name at least",
         ),
-        ("space.families=3", "space.families: write its keys below it, or leave it out (it is 3)"),
+        ("space.families=3", "space.families: is 3; give a list of families that ship, or each "),
         ("space.families.a=3", "space.families.a: write a list, such as `[a, b]` (it is 3)"),
         ("space.dag.blocks=[1]", "space.dag.blocks.1: is missing and has no default"),
         ("space={preset: dag, dag: {nodes: 9}}", "space.dag.nodes: 9 is outside 3 to 5; input "),
         ("space.fix.lr_sgd=9", "space.fix.lr_sgd: 9 is not a number from 0.09 to 0.8"),
+        ("space.fix.lr_sgd=.nan", "space.fix.lr_sgd: is nan; give a finite number"),
+        ("space.fix.head=null", "space.fix.head: is None; give one number or one name"),
+        ("space.fix={3: a}", "space.fix.3: is not a name; put it between quotes"),
+        ("space.limit.lr_sgd=[0.1, [1]]", "space.limit.lr_sgd.1: is [1]; give one number or one "),
         ("space.limit.head=[Soft]", "space.limit.head: 'Soft' is not one of the strings CosFace"),
         ("space.priors.head=3", "space.priors.head: write its keys below it, or leave it out (it"),
         (
             "constraints.max_macs=0",
             "constraints.max_macs: input should be greater than 0 (it is 0",
         ),
+        (
+            "space={preset: timm, families: [Test]}",
+            "space.families.Test: has no variants; name at least one timm model below it, or a "
+            "family that ships: convnext, ",
+        ),
+        ("search.enqueue=[3]", "search.enqueue.0: is 3; give a name such as SMAC_301, or "),
+        ("search.enqueue=[{3: a}]", "search.enqueue.0: 3 is not the name of a hyperparameter"),
+        ("search.enqueue=[{head: null}]", "search.enqueue.0: head is None; give one number or "),
         ("search.enqueue=SMAC_301", "search.enqueue: write a list, such as `[a, b]` (it is 'SM"),
         ("objectives=error", "objectives: write a list, such as `[a, b]` (it is 'error')"),
         ("objectives=[error]", "objectives: give 2 or more"),
@@ -404,6 +416,21 @@ def test_families_are_named_alone_or_with_models_and_patterns() -> None:
     assert families("[dpn, test]") == {"dpn": (), "test": ()}
     assert families("{dpn: , mobile: mobilenetv3_*}") == {"dpn": (), "mobile": ("mobilenetv3_*",)}
     assert families("{mine: [resnet18, 'dpn*']}") == {"mine": ("resnet18", "dpn*")}
+
+
+def test_weights_of_choices_that_are_numbers_need_no_quotes() -> None:
+    config = parsed("space.priors={edge1: {3: 2}}")
+    assert config.space.priors == {"edge1": {"3": 2.0}}
+    sizes = "space={preset: dual_path, tune: [embedding_size], priors: {embedding_size: {128: 2}}}"
+    assert parsed(sizes).space.priors == {"embedding_size": {"128": 2.0}}
+
+
+def test_every_fault_of_an_enqueued_configuration_is_a_line() -> None:
+    assert faults("search.enqueue=[{head: null, lr_adam: .inf}, [a]]") == [
+        "search.enqueue.0: head is None; give one number or one name",
+        "search.enqueue.0: lr_adam is inf; give a finite number",
+        "search.enqueue.1: is ['a']; give a name such as SMAC_301, or hyperparameters with values",
+    ]
 
 
 def test_all_faults_of_what_narrows_a_space_come_at_once() -> None:

@@ -177,7 +177,23 @@ def test_each_fault_of_a_graph_names_its_field() -> None:
         ),
         (
             SpaceSettings(priors={"head": {"CosFace": -1.0}}),
-            "space.priors.head: the weight of CosFace is -1.0; give 0 or more",
+            "space.priors.head: the weight of CosFace is -1.0; give 0 to 1e+09",
+        ),
+        (
+            SpaceSettings(priors={"lr_sgd": {"center": 0.1, "spread": 1e300}}),
+            "space.priors.lr_sgd.spread: 1e+300 is not a factor above 1, at most 1e+09",
+        ),
+        (
+            SpaceSettings(limit={"lr_sgd": (0.1, 0.10000000000000002)}),
+            "space.limit.lr_sgd: the lower bound 0.1 is not below the upper bound 0.1",
+        ),
+        (
+            SpaceSettings(preset="joint", sources=("dag", "dag")),
+            "space.sources: names dag 2 times; name it once",
+        ),
+        (
+            SpaceSettings(preset="dag", tune=("scale", "scale")),
+            "space.tune: names scale 2 times; name it once",
         ),
         (
             SpaceSettings(priors={"lr_sgd": {"center": 0.1}}),
@@ -247,6 +263,8 @@ def test_faults_of_every_kind_come_in_one_report() -> None:
 
 def test_suggestions_are_names_that_are_near() -> None:
     assert suggestion("lr_sdg", ["lr_sgd", "head"]) == "did you mean lr_sgd?"
+    assert suggestion("HEAD", ["lr_sgd", "head"]) == "did you mean head?"
+    assert suggestion("smac_301", ["SMAC_301"]) == "did you mean SMAC_301?"
     assert suggestion("xyz", ["lr_sgd"]) == "`frnas space show` lists them"
 
 
