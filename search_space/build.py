@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.activation_memory import saved_activation_bytes
-from search_space.backbones import backbone_recipe, build_backbone
+from search_space.backbones import build_backbone
 from search_space.candidate import (
     Architecture,
     Candidate,
@@ -20,9 +21,7 @@ from search_space.candidate import (
 )
 from search_space.cell_network import CellNetwork
 from search_space.network import FaceNetwork
-from search_space.prediction import predicted_cost
 from search_space.stages import as_dag
-from search_space.variants import VariantRecord
 
 _MEASURED_PICTURES = 2
 
@@ -91,18 +90,14 @@ def network_cost(candidate: Candidate, *, in_channels: int, image_size: int) -> 
     """
     network = build_on_meta(candidate, in_channels=in_channels, image_size=image_size)
     shape = (_MEASURED_PICTURES, in_channels, image_size, image_size)
-    saved = saved_activation_bytes(network, torch.zeros(shape, device="meta"))
-    predicted = predicted_cost(
-        candidate,
-        in_channels=in_channels,
-        image_size=image_size,
-        backbones=_backbones(candidate, in_channels, image_size),
-    )
+    with FlopCounterMode(display=False) as counter:
+        saved = saved_activation_bytes(network, torch.zeros(shape, device="meta"))
     return NetworkCost(
         family=family_of(candidate.architecture),
         hash=architecture_hash(candidate.architecture),
-        parameters=predicted.parameters,
-        macs=predicted.macs,
+        parameters=sum(each.numel() for each in network.parameters() if each.requires_grad),
+        # The counter takes a multiply-accumulate for two operations.
+        macs=counter.get_total_flops() // (2 * _MEASURED_PICTURES),
         activation_bytes=-(-saved // _MEASURED_PICTURES),
     )
 
@@ -129,16 +124,6 @@ def architecture_hash(architecture: Architecture) -> str:
         content = {"cell": dag.cell.hash(), "width": float(dag.width), "blocks": dag.blocks}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _backbones(
-    candidate: Candidate, in_channels: int, image_size: int
-) -> dict[str, VariantRecord]:
-    architecture = candidate.architecture
-    if not isinstance(architecture, TimmArchitecture):
-        return {}
-    variant = architecture.variant
-    return {variant: backbone_recipe(variant, in_channels, image_size)}
 
 
 def _assemble(candidate: Candidate, *, in_channels: int, image_size: int) -> FaceNetwork:

@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 
-from search_space import backbones
+from search_space import backbones, prediction
 from search_space.build import architecture_hash, build_network, build_on_meta, network_cost
 from search_space.candidate import (
     Candidate,
@@ -110,6 +110,14 @@ GRAPH = replace(
         blocks=(1, 2, 1, 1),
     ),
 )
+
+
+def test_the_cost_is_counted_and_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the two can be held against each other."""
+    counted = network_cost(CELL, in_channels=3, image_size=32)
+    wrong = prediction.Cost(parameters=1, macs=1)
+    monkeypatch.setattr(prediction, "cell_network_cost", lambda *_, **__: wrong)
+    assert network_cost(CELL, in_channels=3, image_size=32) == counted
 
 
 @pytest.mark.parametrize(
