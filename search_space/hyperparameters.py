@@ -287,7 +287,7 @@ def _dual_path(
 
 
 def _dag(settings: SpaceSettings, conditions: tuple[Condition, ...]) -> tuple[Hyperparameter, ...]:
-    """The default is the published default cell as a chain."""
+    """The default is a chain of the first operation; of all operations, the published cell 000."""
     dag = settings.dag
     operations = tuple(name for name in OPERATIONS if name in (dag.operations or OPERATIONS))
     fewest, most = dag.blocks
