@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -26,14 +28,15 @@ def saved_activation_bytes(network: nn.Module, images: Tensor) -> int:
         A number that grows linearly with the batch, plus what does not depend on it, such as
         the statistics that norms keep.
     """
-    resident = {_storage_key(tensor) for tensor in [*network.parameters(), *network.buffers()]}
-    # The storages are held, for the key of one that is freed may be given to another.
+    # The storages are held, for the key of one that is freed may be given to another: that of a
+    # buffer too, for some networks replace theirs in the first pass.
+    resident = _storages([*network.parameters(), *network.buffers()])
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> None:
-        key = _storage_key(tensor)
-        if key not in resident:
-            kept[key] = tensor.untyped_storage()
+        kept.update(
+            (key, each) for key, each in _storages([tensor]).items() if key not in resident
+        )
 
     was_training = network.training
     network.train()
@@ -43,10 +46,10 @@ def saved_activation_bytes(network: nn.Module, images: Tensor) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def _storage_key(tensor: Tensor) -> int:
-    """The storage's own address; that of its data is 0 for all tensors of the meta device."""
-    key: int = tensor.untyped_storage()._cdata
-    return key
+def _storages(tensors: Iterable[Tensor]) -> dict[int, torch.UntypedStorage]:
+    """By the storage's own address; that of its data is 0 for all tensors of the meta device."""
+    storages = (tensor.untyped_storage() for tensor in tensors)
+    return {storage._cdata: storage for storage in storages}
 
 
 def _never_called(_: None) -> Tensor:

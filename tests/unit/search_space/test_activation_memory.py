@@ -58,6 +58,26 @@ def test_shared_storages_and_weights_count_once_or_not_at_all() -> None:
     assert saved_activation_bytes(Twice(), images) == 4 * (10 + 14 + 14)
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_takes_the_place_of_a_replaced_buffer_counts(device: str) -> None:
+    class Replaces(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.places: torch.Tensor
+            self.register_buffer("places", torch.zeros(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            flat = images.flatten(1)
+            self.places = torch.ones_like(flat)
+            for _ in range(20):  # some of these get the address of the former buffer
+                flat = flat.exp()
+            return flat
+
+    images = torch.zeros(2, 1, 1, 5, device=device, requires_grad=True)
+    network = Replaces().to(device)
+    assert saved_activation_bytes(network, images) == 20 * 4 * 10
+
+
 def test_mode_random_state_and_gradients_are_left_alone() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3, 2)).eval()
     with torch.no_grad():
