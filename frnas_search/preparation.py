@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
+from frnas_search.constraints import MOST_REFUSALS
 from frnas_search.errors import RunFileError
 from frnas_search.space_preparation import PreparedSpace, prepare_space, words_of
+from frnas_search.space_samples import constraint_faults, is_foreseen, sample_statistics
 from results.objectives import Objective, objective
 from search_space.families import families_in_use
-from search_space.space import fingerprint
+from search_space.space import fingerprint, sample
 from workers.errors import DataError
 from workers.pack import open_pack, pack_faults
 from workers.settings import DataSettings
@@ -64,7 +66,7 @@ def prepare(config: RunConfig) -> Prepared:
     faults = pack_faults(pack, group)
     labels = tuple(_labels(pack, group)) if group in pack.groups else ()
     found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
-    faults += found.faults
+    faults += found.faults or _constraint_faults(found, config.constraints.limits())
     if faults:
         raise RunFileError("\n".join(faults))
     for each in found.left_out:
@@ -84,6 +86,14 @@ def prepare(config: RunConfig) -> Prepared:
         },
         space_record=_space_record(found),
     )
+
+
+def _constraint_faults(found: PreparedSpace, limits: Mapping[str, float]) -> list[str]:
+    """The optimizer would look for minutes for what is not there; what is enqueued is there."""
+    if found.enqueued or not any(map(is_foreseen, limits)):
+        return []
+    drawn = sample(found.settings, MOST_REFUSALS, seed=0)
+    return constraint_faults(sample_statistics(drawn, found.settings, found.costs, limits))
 
 
 def _space_record(found: PreparedSpace) -> dict[str, Any]:

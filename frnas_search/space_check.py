@@ -17,7 +17,7 @@ from frnas_search.errors import RunFileError
 from frnas_search.run_file import override, read_yaml
 from frnas_search.space_preparation import PreparedSpace, words_of
 from frnas_search.space_request import Pictures, pictures_of, space_for
-from frnas_search.space_samples import SampleStatistics, sample_statistics
+from frnas_search.space_samples import SampleStatistics, constraint_faults, sample_statistics
 from search_space.decode import complete, configuration_faults, decode
 from search_space.space import sample
 from workers.candidate_costs import candidate_costs
@@ -221,7 +221,10 @@ def _check_samples(
         findings.faults += _shortened(faults)
         findings.not_checked.append("networks of samples; the samples have faults")
         return []
-    findings.corners += _corners(sample_statistics(drawn, settings, prepared.costs, limits))
+    statistics = sample_statistics(drawn, settings, prepared.costs, limits)
+    findings.corners += _corners(statistics)
+    if not prepared.enqueued:
+        findings.faults += constraint_faults(statistics)
     return drawn
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frnas_search.constraints import CostModel, violations
+from frnas_search.constraints import MOST_REFUSALS, CostModel, violations
 from search_space.candidate import (
     Architecture,
     DagArchitecture,
@@ -86,6 +86,17 @@ def sample_statistics(
         refused=sum(bool(each) for each in exceeded),
         cells=_cell_statistics(completed, candidates, settings),
     )
+
+
+def constraint_faults(statistics: SampleStatistics) -> list[str]:
+    """That a search would find nothing to train, as far as so many samples can tell."""
+    if statistics.refused < statistics.n or statistics.n < MOST_REFUSALS:
+        return []
+    names = " and ".join(name for name, count in statistics.refused_by.items() if count)
+    return [
+        f"constraints: none of {statistics.n:,} samples of the space keeps within {names}; loosen "
+        "it, or narrow the space to smaller networks (`frnas space sample` shows what they cost)"
+    ]
 
 
 def is_foreseen(limit: str) -> bool:

@@ -38,6 +38,10 @@ def assert_nothing_written(shell: Shell) -> None:
         ("data.pack=no.pack", ("data: give either `pack: FILE` or `synthetic: {}`",)),
         ("data.group=age", ("no group column 'age'", "its columns are: group")),
         ("space.width=0", ("space.width: 0.0 is outside 0.02 to 4",)),
+        (
+            "constraints.max_parameters=10",
+            ("none of 1,000 samples of the space keeps within max",),
+        ),
         ("objectives=[error, beauty]", ("objectives: 'beauty' is not one of error,",)),
         ("name=a/b", ("name: 'a/b' cannot be a folder's name",)),
         ("nonsense", ("--set nonsense: write it as `section.key=value`",)),

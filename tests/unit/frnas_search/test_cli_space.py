@@ -446,6 +446,15 @@ def test_constraints_are_counted_among_the_corners(run_file):
     )
 
 
+def test_constraints_that_leave_nothing_are_a_fault(run_file):
+    content = {**PAPER, "constraints": {"max_parameters": 10}}
+    findings = found(run_file, content, n_samples=1000)
+    assert findings.faults == [
+        "constraints: none of 1,000 samples of the space keeps within max_parameters; loosen it, "
+        "or narrow the space to smaller networks (`frnas space sample` shows what they cost)"
+    ]
+
+
 def test_a_users_file_is_checked(run_file, tmp_path):
     own = tmp_path / "own.json"
     own.write_text(to_json_text(SpaceSettings(width=0.1, fix={"head": "ArcFace"})))
