@@ -484,7 +484,7 @@ def _restricted(parameter: Hyperparameter, settings: SpaceSettings) -> Hyperpara
         choices = tuple(each for each in parameter.choices if each in wanted)
         default = parameter.default if parameter.default in choices else choices[0]
         return replace(parameter, choices=choices, default=default)
-    lower, upper = (float(bound) for bound in limit)
+    lower, upper = (int(float(bound)) if parameter.is_integer else float(bound) for bound in limit)
     default = min(max(parameter.default, lower), upper)
     return replace(parameter, lower=lower, upper=upper, default=default)
 

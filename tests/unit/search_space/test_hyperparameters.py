@@ -21,6 +21,7 @@ from search_space.hyperparameters import (
     unrestricted,
     values_of,
 )
+from search_space.space import fingerprint
 
 RATE = Range(name="rate", lower=0.1, upper=10.0, default=1.0, is_log=True)
 COUNT = Range(name="count", lower=1, upper=3, default=2, is_integer=True)
@@ -135,3 +136,14 @@ def test_a_condition_that_always_holds_is_left_out() -> None:
         Condition(parent="architecture", values=("dual_path",)),
         Condition(parent="architecture", values=("dag",)),
     )
+
+
+def test_a_limited_range_of_whole_numbers_keeps_whole_numbers() -> None:
+    limited = SpaceSettings(preset="dag", limit={"dag.blocks.1": (2, "3")})
+    found = {each.name: each for each in hyperparameters(limited)}["dag.blocks.1"]
+    assert isinstance(found, Range)
+    assert [found.lower, found.upper, found.default] == [2, 3, 2]
+    assert all(type(each) is int for each in (found.lower, found.upper, found.default))
+    unlimited = SpaceSettings(preset="dag", limit={"dag.blocks.1": (1, 3)})
+    assert hyperparameters(unlimited) == hyperparameters(SpaceSettings(preset="dag"))
+    assert fingerprint(unlimited) == fingerprint(SpaceSettings(preset="dag"))
