@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search_space.prediction import predicted_cost
 
 if TYPE_CHECKING:
-    from frnas_search.optimizer import Optimizer, Proposal
     from search_space.candidate import Candidate
     from search_space.prediction import Cost
     from search_space.variants import VariantRecord
 
-logger = logging.getLogger(__name__)
-
-# Proposals in a row that cost too much, after which there is taken to be nothing cheaper.
+# Configurations of which not one keeps within the constraints, after which there is taken to be
+# none that does.
 MOST_REFUSALS = 1000
 
 
@@ -56,37 +53,3 @@ def violations(cost: Cost, limits: Mapping[str, float]) -> list[str]:
         for name, value in known.items()
         if name in limits and value > limits[name]
     ]
-
-
-class ConstrainedOptimizer:
-    """An optimizer whose proposals all keep within the constraints.
-
-    What is too large is told to the inner optimizer as failed at once, and costs no trial. That is
-    a function of seed and calls like the rest, so a replay of the log comes to the same proposals.
-    """
-
-    def __init__(self, inner: Optimizer, refusal: Callable[[Proposal], list[str]]) -> None:
-        """Args: what proposes, and why a proposal is refused, nothing if it is not."""
-        self._inner = inner
-        self._refusal = refusal
-
-    def ask(self) -> Proposal | None:
-        """The next proposal within the constraints; None when there is none left to be found."""
-        for _ in range(MOST_REFUSALS):
-            proposal = self._inner.ask()
-            if proposal is None:
-                return None
-            reasons = self._refusal(proposal)
-            if not reasons:
-                return proposal
-            logger.debug("refused before training: %s", "; ".join(reasons))
-            self._inner.tell(proposal, None)
-        logger.warning(
-            "%d proposals in a row exceed the constraints; loosen them or narrow the space",
-            MOST_REFUSALS,
-        )
-        return None
-
-    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
-        """Pass the result of a proposal on."""
-        self._inner.tell(proposal, costs)

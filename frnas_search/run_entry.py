@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 # What may differ when a run is resumed: how long it goes on, and where.
 CHANGEABLE_SECTIONS = ("stop", "workers")
-_LEFT_BY_A_START = frozenset({"run.yaml", "manifest.json", "lock", "logs", "events.sqlite"})
+_LEFT_BY_A_START = frozenset(
+    {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
+)
 
 
 def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:

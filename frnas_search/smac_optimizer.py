@@ -8,11 +8,13 @@ files go to a scratch folder that is removed; the event log is the only truth.
 from __future__ import annotations
 
 import copy
+import itertools
 import tempfile
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import joblib
 import numpy as np
@@ -25,7 +27,7 @@ from ConfigSpace import (
 )
 from ConfigSpace import Configuration as SpaceConfiguration
 from smac import MultiFidelityFacade, Scenario
-from smac.acquisition.maximizer import LocalSearch
+from smac.acquisition.maximizer import LocalAndSortedRandomSearch, LocalSearch
 from smac.initial_design.random_design import RandomInitialDesign
 from smac.intensifier import Hyperband
 from smac.main.config_selector import ConfigSelector
@@ -35,11 +37,11 @@ from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
 from frnas_search.optimizer import Proposal
+from search_space.space import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from smac.acquisition.maximizer import LocalAndSortedRandomSearch
     from smac.model.random_forest import RandomForest
 
     from frnas_search.schedule import Fidelity
@@ -56,8 +58,14 @@ _JUST_BELOW = 1 - 1e-9
 # tree, and SMAC's 2**20 take a tenth of a second for each.
 _MOST_LEAVES = 2**12
 
-# Configurations in a row that were proposed before, after which a space counts as exhausted.
+# Configurations in a row that were proposed before or are not accepted, after which a space counts
+# as exhausted; and so many where drawing one takes next to no time.
 _MOST_REPEATS = 100
+_MOST_DRAWS = 1000
+
+# SMAC's defaults.
+_N_CHALLENGERS = 10_000
+_N_LOCAL_SEARCHES = 10
 
 _UNEVEN = (
     BetaFloatHyperparameter,
@@ -66,13 +74,15 @@ _UNEVEN = (
     NormalIntegerHyperparameter,
 )
 
+Accepts: TypeAlias = Callable[[Mapping[str, bool | int | float | str]], bool]
+
 _Key = tuple[tuple[tuple[str, Any], ...], int]
 
 
 class SmacOptimizer:
     """SMAC's multi-fidelity facade behind the `Optimizer` protocol."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that its proposals depend on
         self,
         space: ConfigurationSpace,
         objectives: Sequence[Objective],
@@ -81,8 +91,20 @@ class SmacOptimizer:
         seed: int,
         n_initial_configurations: int,
         enqueued: Sequence[Mapping[str, bool | int | float | str]] = (),
+        accepts: Accepts = lambda _: True,
     ) -> None:
-        """Args: `enqueued` are configurations of `space`, proposed before any other."""
+        """An optimizer of the space.
+
+        Args:
+            space: What configurations are drawn from.
+            objectives: What is minimised.
+            fidelity: Hyperband's budgets.
+            seed: Of everything that is drawn.
+            n_initial_configurations: Drawn at random before the surrogate is used.
+            enqueued: Configurations of the space, proposed before any other.
+            accepts: Whether a configuration may be proposed; a function of nothing else. Asked
+                before Hyperband hears of it, so that none takes up a place in a bracket.
+        """
         self._objectives = tuple(objectives)
         self._fidelity = fidelity
         self._scratch = tempfile.TemporaryDirectory(prefix="frnas-smac-")
@@ -93,6 +115,7 @@ class SmacOptimizer:
             eta=fidelity.eta,
             n_initial_configurations=n_initial_configurations,
             enqueued=[SpaceConfiguration(space, values=dict(each)) for each in enqueued],
+            accepts=lambda configuration: accepts(plain(configuration)),
         )
 
     def ask(self) -> Proposal | None:
@@ -124,9 +147,7 @@ class SmacOptimizer:
 
     def _proposal(self, info: TrialInfo) -> Proposal:
         assert info.budget is not None, "Hyperband always sets a budget"
-        return Proposal(
-            configuration=_plain(info.config), rung=self._fidelity.rung_of(info.budget)
-        )
+        return Proposal(configuration=plain(info.config), rung=self._fidelity.rung_of(info.budget))
 
 
 def _scenario(
@@ -159,6 +180,7 @@ def _facade(
     eta: int,
     n_initial_configurations: int,
     enqueued: list[SpaceConfiguration],
+    accepts: Callable[[SpaceConfiguration], bool],
 ) -> MultiFidelityFacade:
     return MultiFidelityFacade(
         scenario,
@@ -167,14 +189,15 @@ def _facade(
         intensifier=Hyperband(scenario, eta=eta, incumbent_selection="highest_budget"),
         initial_design=_InitialDesign(
             scenario,
+            accepts=accepts,
             n_configs=n_initial_configurations,
             max_ratio=1.0,  # of our own limit of trials SMAC knows nothing
             additional_configs=enqueued,
         ),
         model=_forest(scenario),
-        acquisition_maximizer=_maximizer(scenario),
+        acquisition_maximizer=_maximizer(scenario, accepts),
         # The default keeps one ParEGO weight for eight proposals: hardly better than random.
-        config_selector=_FreshSelector(scenario, retrain_after=1),
+        config_selector=_FreshSelector(scenario, retrain_after=1, accepts=accepts),
         multi_objective_algorithm=ParEGO(scenario),
         logging_level=False,
         overwrite=True,
@@ -229,11 +252,17 @@ class _InitialDesign(RandomInitialDesign):
     SMAC's puts what is added last and draws from a copy of the space without priors.
     """
 
+    def __init__(self, *args: Any, accepts: Callable[[SpaceConfiguration], bool], **options: Any):
+        super().__init__(*args, **options)
+        self._accepts = accepts
+
     def _select_configurations(self) -> list[SpaceConfiguration]:
-        space = copy.deepcopy(self._configspace)
-        if self._n_configs == 1:
-            return [space.sample_configuration()]
-        return list(space.sample_configuration(size=self._n_configs))
+        """Fewer than wanted where hardly anything that is drawn is accepted."""
+        space, n = copy.deepcopy(self._configspace), self._n_configs
+        first = [space.sample_configuration()] if n == 1 else space.sample_configuration(size=n)
+        more = (space.sample_configuration() for _ in range(_MOST_DRAWS * n))
+        drawn = filter(self._accepts, itertools.chain(first, more))
+        return list(itertools.islice(drawn, n))
 
     def select_configurations(self) -> list[SpaceConfiguration]:
         """What is enqueued, then the random ones; each once."""
@@ -249,18 +278,26 @@ class _FreshSelector(ConfigSelector):
     there are new results, and Hyperband takes the proposals for a whole bracket at once.
     """
 
+    def __init__(self, *args: Any, accepts: Callable[[SpaceConfiguration], bool], **options: Any):
+        super().__init__(*args, **options)
+        self._accepts = accepts
+
     def __iter__(self) -> Iterator[SpaceConfiguration]:
         seen: set[SpaceConfiguration] = set()
-        n_repeats = 0
+        n_useless = 0
         try:
             for config in super().__iter__():
                 self._previous_entries = -1
-                if config not in seen:
-                    n_repeats = 0
+                if config not in seen and self._accepts(config):
+                    n_useless = 0
                     seen.add(config)
                     yield config
-                elif (n_repeats := n_repeats + 1) == _MOST_REPEATS:
-                    # Before the first result it draws without a memory, for ever.
+                    continue
+                # Before the first result it draws without a memory, for ever; later it searches
+                # for seconds before each draw.
+                n_useless += 1
+                has_results = self._runhistory is not None and not self._runhistory.empty()
+                if n_useless >= (_MOST_REPEATS if has_results else _MOST_DRAWS):
                     return
         except ConfigurationSpaceExhaustedException:
             return
@@ -298,8 +335,25 @@ def _forest(scenario: Scenario) -> RandomForest:
     return forest
 
 
-def _maximizer(scenario: Scenario) -> LocalAndSortedRandomSearch:
-    maximizer = MultiFidelityFacade.get_acquisition_maximizer(scenario)
+class _AcceptingMaximizer(LocalAndSortedRandomSearch):
+    """SMAC's maximizer, which hands on only what is accepted, the most promising first."""
+
+    accepts: Callable[[SpaceConfiguration], bool]
+
+    def maximize(self, *args: Any, **options: Any) -> Iterator[SpaceConfiguration]:
+        return filter(self.accepts, super().maximize(*args, **options))
+
+
+def _maximizer(
+    scenario: Scenario, accepts: Callable[[SpaceConfiguration], bool]
+) -> LocalAndSortedRandomSearch:
+    maximizer = _AcceptingMaximizer(
+        scenario.configspace,
+        challengers=_N_CHALLENGERS,
+        local_search_iterations=_N_LOCAL_SEARCHES,
+        seed=scenario.seed,
+    )
+    maximizer.accepts = accepts
     maximizer._local_search = _OrderedLocalSearch(scenario.configspace, seed=scenario.seed)
     return maximizer
 
@@ -318,14 +372,6 @@ def _sequential_and_quiet() -> Iterator[None]:
     with joblib.parallel_config(backend="sequential"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning)
         yield
-
-
-def _plain(config: SpaceConfiguration) -> dict[str, bool | int | float | str]:
-    """The configuration as plain Python values; numpy's scalars are not JSON."""
-    return {
-        name: value.item() if hasattr(value, "item") else value
-        for name, value in dict(config).items()
-    }
 
 
 def _key(proposal: Proposal) -> _Key:

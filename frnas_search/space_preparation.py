@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from frnas_search.config import RunConfig
     from search_space.candidate import SpaceSettings, Value
     from search_space.variants import LeftOut, Resolution
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,7 @@ def words_of(left_out: LeftOut, image_size: int) -> str:
 def _resolution(config: RunConfig, *, in_channels: int, image_size: int) -> Resolution | None:
     if "timm" not in config.space.settings().sources_in_use:
         return None
+    logger.info("trying the timm models out; the first time takes a good second for every three")
     return resolved_families(config.space.families, in_channels=in_channels, image_size=image_size)
 
 

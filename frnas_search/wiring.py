@@ -18,7 +18,7 @@ from frnas_search.cluster import (
     worker_slots,
 )
 from frnas_search.config import RunConfig, with_absolute_paths, with_families
-from frnas_search.constraints import ConstrainedOptimizer, violations
+from frnas_search.constraints import violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
@@ -49,11 +49,12 @@ from search_space.families import families_in_use
 from search_space.space import build_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from frnas_search.executor import Executor
-    from frnas_search.optimizer import Optimizer, Proposal
+    from frnas_search.optimizer import Optimizer
     from results.store import EventStore
+    from search_space.candidate import Value
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,7 @@ def new_search(
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with executor_for(config) as executor, begun_directory(run):
-        resolved = with_absolute_paths(with_families(config, families_in_use(prepared.space)))
-        write_text_atomically(run.run_yaml, to_yaml(resolved))
+        write_text_atomically(run.run_yaml, to_yaml(_self_contained(plan)))
         record = manifest(
             run=run.name,
             seed=config.seed,
@@ -213,6 +213,17 @@ def retraining(
             )
 
 
+def _self_contained(plan: _Plan) -> RunConfig:
+    """The run file with what it points to made the run's own: backbones by name, a user's space."""
+    config, run, space = plan.config, plan.run, plan.prepared.space
+    config = with_absolute_paths(with_families(config, families_in_use(space)))
+    if not space.definition:
+        return config
+    write_text_atomically(run.space, space.definition)
+    section = config.space.model_copy(update={"file": run.space.absolute()})
+    return config.model_copy(update={"space": section})
+
+
 def _job_template(plan: _Plan) -> JobTemplate:
     run, config, prepared = plan.run, plan.config, plan.prepared
     return JobTemplate(
@@ -238,9 +249,9 @@ def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
     config, prepared = plan.config, plan.prepared
     limits = config.constraints.limits()
 
-    def refusal(proposal: Proposal) -> list[str]:
-        candidate = decode(proposal.configuration, prepared.space)
-        return violations(prepared.costs.predicted(candidate), limits)
+    def accepts(configuration: Mapping[str, Value]) -> bool:
+        candidate = decode(configuration, prepared.space)
+        return not violations(prepared.costs.predicted(candidate), limits)
 
     with contextlib.closing(
         SmacOptimizer(
@@ -250,9 +261,10 @@ def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
             seed=config.seed,
             n_initial_configurations=config.search.initial_configurations,
             enqueued=prepared.enqueued,
+            **({"accepts": accepts} if limits else {}),
         )
     ) as optimizer:
-        yield ConstrainedOptimizer(optimizer, refusal) if limits else optimizer
+        yield optimizer
 
 
 def _coordinator(

@@ -33,6 +33,11 @@ class RunDirectory:
         return self.path / "run.yaml"
 
     @property
+    def space(self) -> Path:
+        """The space of a user's own, where the run has one."""
+        return self.path / "space.json"
+
+    @property
     def manifest(self) -> Path:
         """Versions, commit, digests and seed."""
         return self.path / "manifest.json"

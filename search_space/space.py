@@ -45,6 +45,7 @@ SpaceHyperparameter: TypeAlias = _ConfigSpaceHyperparameter[Any, Any]
 
 _TRIED_SAMPLES = 1000
 _SHOWN_FAULTS = 8
+_MOST_BYTES = 10**7
 # What ConfigSpace raises about a file that is not one of its own.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -100,10 +101,19 @@ def read_definition(path: Path) -> str:
         EmptySpaceError: The file cannot be read or is not a ConfigSpace.
     """
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
+            raise EmptySpaceError(
+                f"space.file: {path} is no file, or larger than {_MOST_BYTES // 10**6} MB; give a "
+                "ConfigSpace file"
+            )
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise EmptySpaceError(
-            f"space.file: {path} cannot be read ({error}); check the path"
+            f"space.file: {path} cannot be read ({error.strerror}); check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise EmptySpaceError(
+            f"space.file: {path} is not text in UTF-8; give a ConfigSpace file"
         ) from error
     is_yaml = path.suffix in (".yaml", ".yml")
     try:
@@ -130,6 +140,11 @@ def definition_faults(settings: SpaceSettings) -> list[str]:
     if not settings.definition:
         return []
     space = _parsed(settings.definition)
+    if not space:
+        return [
+            "space.file: has no hyperparameters, so there is nothing to search; start from "
+            "`frnas space export`"
+        ]
     known = {parameter.name: parameter for parameter in hyperparameters(settings)}
     faults = [fault for each in space.values() for fault in _foreign(each, known)]
     if settings.priors:

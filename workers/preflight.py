@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from search_space.candidate import SpaceSettings
-from search_space.families import families_in_use
 from search_space.variants import Resolution, resolution_from_json, resolution_to_json
 from workers.side_process import answer_with, ask
 
@@ -32,19 +30,6 @@ def resolved_families(
         "image_size": image_size,
     }
     return resolution_from_json(ask("workers.preflight", question))
-
-
-def buildable_faults(settings: SpaceSettings, *, in_channels: int, image_size: int) -> list[str]:
-    """Which of the space's backbones cannot be built, a sentence each.
-
-    Raises:
-        subprocess.CalledProcessError: The process itself failed, which is a bug.
-    """
-    families = families_in_use(settings)
-    if not families:
-        return []
-    found = resolved_families(families, in_channels=in_channels, image_size=image_size)
-    return list(found.faults)
 
 
 def _answer(question: Mapping[str, Any]) -> dict[str, Any]:

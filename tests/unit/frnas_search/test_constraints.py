@@ -1,66 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pytest
-
-from frnas_search.constraints import (
-    MOST_REFUSALS,
-    ConstrainedOptimizer,
-    CostModel,
-    violations,
-)
-from frnas_search.optimizer import Proposal
+from frnas_search.constraints import CostModel, violations
 from search_space.candidate import SpaceSettings
 from search_space.decode import complete, decode
 from search_space.prediction import Cost
 from search_space.variants import VariantRecord
-
-
-class Counting:
-    """Proposes 0, 1, 2, … and notes what it is told."""
-
-    def __init__(self, n: int) -> None:
-        self.n, self.next = n, 0
-        self.told: list[tuple[int, Mapping[str, float] | None]] = []
-
-    def ask(self) -> Proposal | None:
-        if self.next == self.n:
-            return None
-        self.next += 1
-        return Proposal(configuration={"x": self.next - 1}, rung=0)
-
-    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
-        self.told.append((int(proposal.configuration["x"]), costs))
-
-
-def odd(proposal: Proposal) -> list[str]:
-    return ["it is odd"] if int(proposal.configuration["x"]) % 2 else []
-
-
-def test_what_is_refused_is_told_as_failed_and_never_seen() -> None:
-    inner = Counting(6)
-    optimizer = ConstrainedOptimizer(inner, odd)
-    seen = []
-    while (proposal := optimizer.ask()) is not None:
-        seen.append(int(proposal.configuration["x"]))
-        optimizer.tell(proposal, {"error": 0.5})
-    assert seen == [0, 2, 4]
-    assert inner.told == [
-        (0, {"error": 0.5}),
-        (1, None),
-        (2, {"error": 0.5}),
-        (3, None),
-        (4, {"error": 0.5}),
-        (5, None),
-    ]
-
-
-def test_a_space_in_which_everything_is_too_large_ends(caplog: pytest.LogCaptureFixture) -> None:
-    inner = Counting(10**9)
-    assert ConstrainedOptimizer(inner, lambda _: ["too large"]).ask() is None
-    assert inner.next == MOST_REFUSALS
-    assert "loosen them or narrow the space" in caplog.text
 
 
 def test_violations_say_by_how_much() -> None:

@@ -22,7 +22,7 @@ from smac.runhistory.enumerations import StatusType
 
 from frnas_search.optimizer import Proposal
 from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer, _with_uniform_model
+from frnas_search.smac_optimizer import Accepts, SmacOptimizer, _with_uniform_model
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
 from search_space.decode import complete, configuration_faults
@@ -46,6 +46,7 @@ def make() -> Iterator[Make]:
             fidelity: Fidelity = NINE,
             n_initial_configurations: int = 9,
             enqueued: Sequence[Mapping[str, Value]] = (),
+            accepts: Accepts = lambda _: True,
         ) -> SmacOptimizer:
             optimizer = SmacOptimizer(
                 space or build_space(SpaceSettings(), seed=0),
@@ -54,6 +55,7 @@ def make() -> Iterator[Make]:
                 seed=0,
                 n_initial_configurations=n_initial_configurations,
                 enqueued=enqueued,
+                accepts=accepts,
             )
             stack.callback(optimizer.close)
             return optimizer
@@ -356,3 +358,47 @@ def test_a_users_beta_distribution_may_be_inactive(make: Make) -> None:
     for index in range(5):
         (proposal,) = asked(optimizer, 1)
         optimizer.tell(proposal, costs(0.1 * index, 5.0 * index))
+
+
+def test_what_is_not_accepted_is_never_proposed_and_takes_no_place_in_a_bracket(
+    make: Make,
+) -> None:
+    """One in eighty-one: random draws, the surrogate's proposals and promotions all keep to it."""
+
+    def accepts(configuration: Mapping[str, Value]) -> bool:
+        return configuration["edge1"] == "3" and configuration["edge2"] == "5"
+
+    optimizer, drawn = make(accepts=accepts), random.Random(0)
+    proposals = []
+    for _ in range(15):
+        (proposal,) = asked(optimizer, 1)
+        proposals.append(proposal)
+        optimizer.tell(proposal, costs(drawn.random(), 50 * drawn.random()))
+    assert all(accepts(each.configuration) for each in proposals)
+    assert [each.rung for each in proposals[:13]] == [0] * 9 + [1] * 3 + [2]
+    everything = make()
+    assert [each.rung for each in asked(everything, 9)] == [0] * 9
+
+
+def test_with_everything_accepted_proposals_are_as_without_asking(make: Make) -> None:
+    one, other = make(), make(accepts=lambda _: True)
+    assert asked(one, 9) == asked(other, 9)
+
+
+def test_a_space_of_which_nothing_is_accepted_is_exhausted(make: Make) -> None:
+    assert make(accepts=lambda _: False).ask() is None
+
+
+def test_a_space_of_which_little_is_accepted_ends_when_that_is_used_up(make: Make) -> None:
+    space = ConfigurationSpace(seed=0)
+    space.add(CategoricalHyperparameter("x", choices=[str(i) for i in range(40)]))
+    optimizer = make(
+        space,
+        fidelity=Fidelity(min_epochs=1, max_epochs=1),
+        accepts=lambda configuration: configuration["x"] in ("3", "7", "11"),
+    )
+    seen = []
+    while (proposal := optimizer.ask()) is not None:
+        seen.append(str(proposal.configuration["x"]))
+        optimizer.tell(proposal, costs(0.5, float(len(seen))))
+    assert sorted(seen) == ["11", "3", "7"]

@@ -355,6 +355,19 @@ def test_a_file_that_is_no_space_is_refused_with_its_name(
         read_definition(path)
 
 
+def test_a_file_without_hyperparameters_is_no_space(tmp_path: Path) -> None:
+    path = tmp_path / "space.json"
+    ConfigurationSpace().to_json(path)
+    (fault,) = definition_faults(SpaceSettings(definition=read_definition(path)))
+    assert fault.startswith("space.file: has no hyperparameters")
+
+
+@pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/")])
+def test_what_is_no_file_is_not_read(path: Path) -> None:
+    with pytest.raises(EmptySpaceError, match=f"{path} is no file, or larger than 10 MB"):
+        read_definition(path)
+
+
 def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(EmptySpaceError, match=r"space\.file: .+none\.json cannot be read"):
         read_definition(tmp_path / "none.json")

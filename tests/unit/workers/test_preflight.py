@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from search_space.candidate import SpaceSettings
 from search_space.resolution import resolve_families
-from workers.preflight import buildable_faults, resolved_families
+from workers.preflight import resolved_families
 
 MIXED = {"good": ("test_resnet", "dla34*"), "bad": ("resnet18", "resnet1000", "hrnet_w18_small")}
 
@@ -26,19 +24,6 @@ def test_the_answer_is_that_of_a_process_with_timm() -> None:
     assert found.names == {"bad": ("resnet18",), "good": ("test_resnet",)}
     assert [fault.split(":")[0] for fault in found.faults] == ["space.families.bad"] * 2
     assert [left.name for left in found.left_out] == ["dla34"]
-
-
-def test_networks_that_cannot_be_built_are_reported_together() -> None:
-    settings = SpaceSettings(preset="joint", families=MIXED | {"good": ("test_resnet",)})
-    faults = buildable_faults(settings, in_channels=3, image_size=112)
-    assert [fault.split(":")[0] for fault in faults] == ["space.families.bad"] * 2
-    assert "resnet1000" in faults[0]
-    assert "pictures of 112 pixels with 3 channels" in faults[1]
-
-
-def test_a_space_without_timm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert buildable_faults(SpaceSettings(), in_channels=3, image_size=112) == []
 
 
 def test_what_libraries_print_is_no_answer(
