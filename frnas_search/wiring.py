@@ -214,7 +214,7 @@ def retraining(
 
 
 def _self_contained(plan: _Plan) -> RunConfig:
-    """The run file with what it points to made the run's own: backbones by name, a user's space."""
+    """The run file with all it points to made the run's own: backbones, a user's space."""
     config, run, space = plan.config, plan.run, plan.prepared.space
     config = with_absolute_paths(with_families(config, families_in_use(space)))
     if not space.definition:
