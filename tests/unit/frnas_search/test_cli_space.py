@@ -592,7 +592,7 @@ def test_a_configuration_of_a_run_file_with_groups_needs_no_data(run_file, tmp_p
     ("text", "words"),
     [
         ("SMAC_302", "no published configuration 'SMAC_302'; did you mean SMAC_301"),
-        ("c0001", r"no published configuration 'c0001'; choose from SMAC_301.*add --of RUN"),
+        ("c0001", r"no published configuration 'c0001';.* choose from SMAC_301.*add --of RUN"),
         ("{", "CONFIG is not JSON"),
         ('{"edge1": [1]}', "edge1 holds no plain value"),
         ('{"egde1": "1"}', "'egde1' is no hyperparameter; did you mean edge1"),
