@@ -1,12 +1,14 @@
 """Exact leave-one-out identification ranks, block by block, and the signs of a collapsed network.
 
-Never sorts a row, never holds an image-by-image matrix, never lets a tie help the probe.
+Multiplies each pair of images once, never sorts a row, never holds an image-by-image matrix, and
+never lets a tie help the probe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.angles import IntArray
-from workers.errors import TrainingDivergedError
+from workers.errors import CollapsedError
 from workers.metrics import Ranks
 
 NO_MATE = -1
 MAX_MEAN_COSINE = 0.95
 MIN_EFFECTIVE_RANK = 4.0
+_HASHED_ROWS = 4096
 
 
 def leave_one_out_ranks(
@@ -34,10 +37,12 @@ def leave_one_out_ranks(
     Args:
         embeddings: (n, d) on any device, L2-normalised; computed with in float32.
         identity: Integers (n,).
-        block_rows: Probes at a time; memory grows with `block_rows * n`.
+        block_rows: Side of a tile of similarities. Extra memory is a sorted copy of the
+            embeddings and a few tiles; a person with more images makes a larger tile, and
+            embeddings that different people share add n numbers each.
 
     Raises:
-        TrainingDivergedError: An embedding is not finite.
+        CollapsedError: An embedding is not finite.
         ValueError: The shapes disagree.
     """
     if embeddings.ndim != 2 or identity.shape != (embeddings.shape[0],):
@@ -64,12 +69,15 @@ def leave_one_out_ranks(
 def require_finite(embeddings: Tensor) -> None:
     """Refuse embeddings with a NaN or an infinity; comparisons with NaN would read as correct.
 
+    A loss that stops being finite is found while training; a network whose embeddings are not
+    finite after a training that was is as useless as a constant one.
+
     Raises:
-        TrainingDivergedError: An embedding is not finite.
+        CollapsedError: An embedding is not finite.
     """
     n_bad = int((~torch.isfinite(embeddings).all(dim=1)).sum())
     if n_bad:
-        raise TrainingDivergedError(
+        raise CollapsedError(
             f"{n_bad} of {len(embeddings)} embeddings are not finite; lower the learning rate"
         )
 
@@ -123,30 +131,137 @@ def _effective_rank(centred: Tensor) -> float:
 
 def _ranks_of_sorted(vectors: Tensor, codes: Tensor, block_rows: int) -> tuple[Tensor, Tensor]:
     """Ranks of images that are sorted by identity; `codes` counts identities from 0."""
-    # A matrix product may round equal columns differently, depending on their place in a tile.
-    # Each distinct vector is multiplied once, so that equal embeddings tie exactly.
-    distinct, column = torch.unique(vectors, dim=0, return_inverse=True)
-    has_duplicates = len(distinct) < len(vectors)
-    gallery = distinct if has_duplicates else vectors
-    n_identities = int(codes[-1]) + 1
-    by_identity, by_image = torch.empty_like(codes), torch.empty_like(codes)
-    for start in range(0, len(vectors), block_rows):
-        block = slice(start, min(start + block_rows, len(vectors)))
-        # Gallery in rows, probes in columns: the maximum per identity then runs over whole rows.
-        similarity = gallery @ vectors[block].T
-        if has_duplicates:
-            similarity = similarity[column]
-        probes = torch.arange(block.stop - block.start, device=vectors.device)
-        similarity[probes + start, probes] = -torch.inf
-        best = similarity.new_full((n_identities, len(probes)), -torch.inf)
-        best.scatter_reduce_(0, codes[:, None].expand(-1, len(probes)), similarity, "amax")
-        own = best[codes[block], probes]
-        has_mate = torch.isfinite(own)
-        above = similarity >= own
-        above &= codes[:, None] != codes[block]
-        by_image[block] = torch.where(has_mate, above.sum(dim=0), NO_MATE)
-        by_identity[block] = torch.where(has_mate, (best >= own).sum(dim=0) - 1, NO_MATE)
-    return by_identity, by_image
+    tiles = _Tiles(vectors=vectors, codes=codes, copies=_copies(vectors, codes))
+    blocks = _blocks(torch.bincount(codes).tolist(), block_rows)
+    own = vectors.new_empty(len(vectors))
+    by_image, by_identity = torch.zeros_like(codes), torch.zeros_like(codes)
+    for block in blocks:
+        # All mates of a block's probes are in it, so their best similarity is known after this.
+        similarity = tiles.similarity(block, block)
+        mates = codes[block][:, None] == codes[block]
+        same = similarity.masked_fill(~mates, -torch.inf)
+        own[block] = same.fill_diagonal_(-torch.inf).amax(dim=0)
+        tiles.count(
+            similarity.masked_fill_(mates, -torch.inf),
+            block,
+            own[block],
+            into=(by_image[block], by_identity[block]),
+        )
+    for position, rows in enumerate(blocks):
+        for columns in blocks[position + 1 :]:
+            # One product serves the probes of both blocks.
+            similarity = tiles.similarity(rows, columns)
+            tiles.count(
+                similarity, rows, own[columns], into=(by_image[columns], by_identity[columns])
+            )
+            tiles.count(
+                similarity.T.contiguous(),
+                columns,
+                own[rows],
+                into=(by_image[rows], by_identity[rows]),
+            )
+    has_mate = torch.isfinite(own)
+    no_mate = torch.full_like(codes, NO_MATE)
+    return torch.where(has_mate, by_identity, no_mate), torch.where(has_mate, by_image, no_mate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Copies:
+    """Equal embeddings of different people, which must tie exactly.
+
+    A matrix product may round equal columns differently, depending on their place in a tile. The
+    similarities of these images are therefore taken from one table, made once.
+
+    Attributes:
+        number: int64 (n,): row of `products`, -1 for images without a copy.
+        products: (m, n): of the m embeddings that occur more than once, with every image.
+    """
+
+    number: Tensor
+    products: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tiles:
+    vectors: Tensor
+    codes: Tensor
+    copies: _Copies | None
+
+    def similarity(self, rows: slice, columns: slice) -> Tensor:
+        """(r, c): every row's image with every column's."""
+        similarity = self.vectors[rows] @ self.vectors[columns].T
+        if self.copies is None:
+            return similarity
+        number, products = self.copies.number, self.copies.products
+        is_row, is_column = number[rows] >= 0, number[columns] >= 0
+        similarity[is_row] = products[number[rows][is_row], columns]
+        similarity[:, is_column] = products[number[columns][is_column], rows].T
+        return similarity
+
+    def count(
+        self, similarity: Tensor, gallery: slice, own: Tensor, *, into: tuple[Tensor, Tensor]
+    ) -> None:
+        """Add what comes before each probe's nearest mate: images, and identities.
+
+        Args:
+            similarity: (r, c), gallery images in rows, probes in columns.
+            gallery: The rows' images: whole identities.
+            own: (c,); -inf for probes without a mate, whose counts mean nothing.
+            into: int64 (c,) each, changed in place.
+        """
+        by_image, by_identity = into
+        # Summed as floats, several times as fast as booleans, and exact below 2^24 rows.
+        by_image += (similarity >= own).float().sum(dim=0).long()
+        codes = self.codes[gallery]
+        codes = (codes - codes[0])[:, None].expand(-1, similarity.shape[1])
+        best = similarity.new_full((int(codes[-1, 0]) + 1, similarity.shape[1]), -torch.inf)
+        best.scatter_reduce_(0, codes, similarity, "amax")
+        by_identity += (best >= own).float().sum(dim=0).long()
+
+
+def _blocks(n_images: list[int], block_rows: int) -> list[slice]:
+    """Runs of whole identities with about `block_rows` images, more where one has more."""
+    blocks, start, stop = [], 0, 0
+    for n in n_images:
+        if stop > start and stop + n - start > block_rows:
+            blocks.append(slice(start, stop))
+            start = stop
+        stop += n
+    return [*blocks, slice(start, stop)]
+
+
+def _copies(vectors: Tensor, codes: Tensor) -> _Copies | None:
+    """The embeddings that two identities or more share; None when there are none."""
+    suspects = _suspected_copies(vectors)
+    if not len(suspects):
+        return None
+    distinct, member = torch.unique(vectors[suspects], dim=0, return_inverse=True)
+    owners = torch.unique(torch.stack([member, codes[suspects]]), dim=1)[0]
+    is_shared = torch.bincount(owners, minlength=len(distinct)) > 1
+    if not is_shared.any():
+        return None
+    row = torch.where(is_shared, is_shared.cumsum(0) - 1, -1)
+    number = torch.full_like(codes, -1)
+    number[suspects] = row[member]
+    shared = distinct[is_shared]
+    products = shared @ vectors.T
+    among = shared @ shared.T
+    is_copy = number >= 0
+    products[:, is_copy] = torch.maximum(among, among.T)[:, number[is_copy]]
+    return _Copies(number=number, products=products)
+
+
+def _suspected_copies(vectors: Tensor) -> Tensor:
+    """Indices of the images whose embedding's hash occurs twice: all copies, hardly an other."""
+    generator = torch.Generator().manual_seed(0)
+    odd = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=generator) * 2 + 1
+    odd = odd.to(vectors.device)
+    hashes = torch.cat(
+        # Wraps around on purpose. Adding zero makes one of the two zeros, which compare equal.
+        [((part + 0.0).view(torch.int32) * odd).sum(dim=1) for part in vectors.split(_HASHED_ROWS)]
+    )
+    _, member, counts = torch.unique(hashes, return_inverse=True, return_counts=True)
+    return (counts[member] > 1).nonzero().squeeze(1)
 
 
 def _unsorted(values: Tensor, order: IntArray) -> NDArray[np.int64]:

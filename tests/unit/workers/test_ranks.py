@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from workers.errors import TrainingDivergedError
+from workers.errors import CollapsedError
 from workers.ranks import collapse_reason, leave_one_out_ranks
 
 
@@ -88,7 +88,7 @@ def test_a_copy_of_the_mate_in_another_identity_ties_whatever_its_place(n_images
 def test_embeddings_that_are_not_finite_are_refused() -> None:
     embeddings = torch.eye(4)
     embeddings[2, 1] = torch.nan
-    with pytest.raises(TrainingDivergedError, match="1 of 4 embeddings"):
+    with pytest.raises(CollapsedError, match="1 of 4 embeddings"):
         leave_one_out_ranks(embeddings, np.zeros(4, dtype=int))
 
 
