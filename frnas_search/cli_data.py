@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from workers.pack_settings import SourceFormat
+
 # What reads pictures is imported in the commands, so that the help is there at once.
 
 data_app = typer.Typer(
@@ -28,7 +30,8 @@ def pack_command(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder or .zip with one folder of pictures for each person, or an .npz file.",
+            help="A folder or archive of pictures of a known data set, or with one folder for "
+            "each person, or an .npz, .rec or .bin file.",
         ),
     ],
     *,
@@ -36,9 +39,14 @@ def pack_command(
     group: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column to compare people by, such as gender; may be given several times. "
-            "People without a value are left out. By default every column with few values."
+            help="Column to compare people by, such as gender, or 'gender*race' for both at "
+            "once; may be given several times. People without a value are left out. By default "
+            "every column with few values."
         ),
+    ] = None,
+    form: Annotated[
+        SourceFormat | None,
+        typer.Option("--format", help="What SOURCE is. By default found out by what lies there."),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -46,6 +54,21 @@ def pack_command(
             metavar="CSV",
             help="Label file with a column path or identity, one for each group, and if wanted "
             "split. By default the labels.csv inside SOURCE.",
+        ),
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Who is in which split: columns identity and split. By default the data set's "
+            "own splits, or drawn ones.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Pairs to verify, a list like LFW's pairs.txt. By default the one inside SOURCE.",
         ),
     ] = None,
     size: Annotated[
@@ -57,14 +80,28 @@ def pack_command(
         typer.Option(help="auto packs grey where all pictures looked at are grey."),
     ] = "auto",
     min_images: Annotated[
-        int, typer.Option(help="Leave out people with fewer images than this.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            help="Leave out people with fewer images than this. By default 2, or 1 where SOURCE "
+            "lists pairs.",
+            show_default=False,
+        ),
+    ] = None,
     val: Annotated[
         float, typer.Option(help="Share of people that choose between networks, 0 to 1.")
     ] = 0.2,
     test: Annotated[
         float, typer.Option(help="Share of people kept unseen until the end, 0 to 1.")
     ] = 0.2,
+    max_val: Annotated[
+        int | None,
+        typer.Option(
+            "--val-identities",
+            help="At most so many people of each group choose, whatever their share. By default "
+            "200 for VGGFace2.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another draw of the splits.")] = 0,
     max_broken: Annotated[
         float,
@@ -72,10 +109,11 @@ def pack_command(
     ] = 0.05,
     overwrite: Overwrite = False,
 ) -> None:
-    """Pack a folder, a .zip or an .npz file of faces into one FILE.
+    """Pack the faces of CelebA, VGGFace2, LFW, RFW, AgeDB, ORL or your own into one FILE.
 
     People, not images, are dealt out to train, val and test, within each group alike, unless the
-    label file has a column split. Pictures are cut to their centre square.
+    data set has splits of its own. Pictures are cut to their centre square. What is interrupted
+    goes on where it was when the same command is given again. Nothing is ever fetched.
 
     Example: frnas data pack lfw.zip --out lfw.pack --group gender --size 112
     """
@@ -85,16 +123,24 @@ def pack_command(
     settings = PackSettings(
         size=size,
         colour=colour,
+        form=form,
         groups=tuple(group) if group else None,
         min_images=min_images,
         val_fraction=val,
         test_fraction=test,
+        max_val_identities=max_val,
         seed=seed,
+        splits=splits,
         labels=labels,
+        pairs=pairs,
         max_broken_fraction=max_broken,
     )
     with _progress() as progress:
-        pack_source(source, out, settings=settings, overwrite=overwrite, progress=progress)
+        report = pack_source(
+            source, out, settings=settings, overwrite=overwrite, progress=progress
+        )
+    for name, why in report.broken.items():
+        typer.echo(f"cannot be read: {name} ({why})", err=True)
     _print_info(out, is_json=False, verify=False)
 
 
@@ -114,6 +160,27 @@ def info_command(
     Example: frnas data info lfw.pack --verify
     """
     _print_info(file, is_json=is_json, verify=verify)
+
+
+@data_app.command("splits")
+def splits_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A pack.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="CSV", help="The file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace CSV.")] = False,
+) -> None:
+    """Write who is in which split, for --splits of another pack.
+
+    Example: frnas data splits lfw.pack --out lfw-splits.csv
+    """
+    from workers.pack import open_pack
+    from workers.packing import check_out
+    from workers.split_file import splits_of, write_split_file
+
+    check_out(out, overwrite=overwrite)
+    pack = open_pack(file)
+    write_split_file(out, splits_of(pack))
+    typer.echo(f"{out}: digest of the splits {pack.splits_digest}")
 
 
 @data_app.command("baseline")

@@ -21,7 +21,15 @@ def print_pack_info(document: Mapping[str, Any], console: Console) -> None:
     )
     verified = "compared with the images" if document["verified"] else "images not compared"
     _line(console, f"digest {document['digest']} ({verified})")
+    _line(console, f"digest of the splits {document['splits_digest']}")
     console.print(_table(document))
+    pairs = document["pairs"]
+    if pairs is not None:
+        _line(
+            console,
+            f"{pairs['pairs']:,} pairs to verify, {pairs['genuine']:,} of one person, "
+            f"{pairs['folds']} folds",
+        )
     settings = ", ".join(f"{name} {value}" for name, value in document["settings"].items())
     _line(console, f"made with: {settings or 'unknown settings'}")
     for warning in document["warnings"]:

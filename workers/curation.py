@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.errors import DataError
 from workers.face_source import FaceRow, listed
@@ -39,35 +39,76 @@ def choose_columns(
     Args:
         rows: All images.
         columns: Columns the source has.
-        wanted: Columns somebody named; None takes every column with few enough values.
+        wanted: Columns somebody named, `a*b` for one made of two; None takes every column with
+            few enough values.
 
     Raises:
         DataError: A wanted column is not there or has over 1000 values, or no column is left.
     """
     known = ", ".join(columns) or "none"
-    n_labels = {name: len({row.labels[name] for row in rows} - {""}) for name in columns}
     if wanted is not None:
-        for name in wanted:
-            if name not in columns:
-                raise DataError(f"no group column {name!r}; the source has: {known}")
-            if n_labels[name] > _MAX_WANTED_LABELS:
-                raise DataError(
-                    f"column {name!r} has {n_labels[name]} different values; a group column has "
-                    f"at most {_MAX_WANTED_LABELS}"
-                )
+        for name in base_columns(wanted, columns):
+            _check_wanted(name, rows, columns)
         if not wanted:
             raise DataError(f"no group column named; the source has: {known}")
         return tuple(dict.fromkeys(wanted)), []
+    n_labels = {name: _n_labels(rows, name) for name in columns}
     chosen = tuple(name for name in columns if 0 < n_labels[name] <= _MAX_LABELS)
     if not chosen:
         raise DataError(
-            f"no group column with 1 to {_MAX_LABELS} different values; the source has: {known}"
+            f"no group column with 1 to {_MAX_LABELS} different values; the source has: {known}; "
+            "name a label file with --labels"
         )
     return chosen, [
         f"column {name!r} has {n_labels[name]} different values and is no group column"
         for name in columns
         if name not in chosen
     ]
+
+
+def _n_labels(rows: Sequence[FaceRow], column: str) -> int:
+    return len({row.labels[column] for row in rows} - {""})
+
+
+def _check_wanted(name: str, rows: Sequence[FaceRow], columns: Sequence[str]) -> None:
+    if name not in columns:
+        known = ", ".join(columns) or "none"
+        raise DataError(f"no group column {name!r}; the source has: {known}")
+    if _n_labels(rows, name) > _MAX_WANTED_LABELS:
+        raise DataError(
+            f"column {name!r} has {_n_labels(rows, name)} different values; a group column has "
+            f"at most {_MAX_WANTED_LABELS}"
+        )
+
+
+def parts_of(column: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that `a*b` is made of; a column of that very name is itself."""
+    if column in columns:
+        return (column,)
+    return tuple(part.strip() for part in column.split("*"))
+
+
+def base_columns(wanted: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """The source's columns that the wanted ones are made of, each once."""
+    parts = (part for column in wanted for part in parts_of(column, columns))
+    return tuple(dict.fromkeys(parts))
+
+
+def intersect(curated: Curated, wanted: Sequence[str], columns: Sequence[str]) -> Curated:
+    """The same with the wanted columns only; `a*b` joins the labels of two, such as `f*Asian`.
+
+    Where a part is unknown, so is the whole.
+    """
+    made = {name: parts_of(name, columns) for name in wanted}
+    labels = {
+        identity: {name: _join([own[part] for part in parts]) for name, parts in made.items()}
+        for identity, own in curated.labels.items()
+    }
+    return replace(curated, labels=labels)
+
+
+def _join(labels: Sequence[str]) -> str:
+    return "*".join(labels) if all(labels) else ""
 
 
 def curate(
@@ -145,27 +186,50 @@ def _settle(
 
 
 def choose_splits(
-    curated: Curated, *, val_fraction: float, test_fraction: float, seed: int
+    curated: Curated,
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    max_val: int | None = None,
 ) -> dict[str, Split]:
     """Each identity's split: the one the source gives, or one drawn within its groups.
+
+    Where the source gives some identities a split, nobody else is drawn into it.
 
     Raises:
         DataError: The source puts an identity into two splits, or the fractions are impossible.
     """
+    given = _given(curated.rows)
+    free = [name for name in curated.labels if name not in given]
+    taken = set(given.values())
+    drawn = assign_splits(
+        free,
+        _strata({name: curated.labels[name] for name in free}),
+        val_fraction=0.0 if "val" in taken else val_fraction,
+        test_fraction=0.0 if "test" in taken else test_fraction,
+        seed=seed,
+        max_val=max_val,
+    )
+    return {name: given[name] if name in given else drawn[name] for name in curated.labels}
+
+
+def _given(rows: Sequence[FaceRow]) -> dict[str, Split]:
+    """Identity -> split, of those for whom the source says so."""
     given: dict[str, Split] = {}
-    for row in curated.rows:
+    for row in rows:
         if row.split is not None and given.setdefault(row.identity, row.split) != row.split:
             raise DataError(
-                f"identity {row.identity!r} lies in {given[row.identity]} and in {row.split}; "
-                "give every identity one split"
+                f"identity {row.identity!r} lies in {given[row.identity]} and in {row.split} "
+                f"({row.source}); give every identity one split"
             )
-    if given:
-        return given
-    identities = list(curated.labels)
-    strata = _strata(curated.labels)
-    return assign_splits(
-        identities, strata, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
-    )
+    torn = next((row for row in rows if row.split is None and row.identity in given), None)
+    if torn is not None:
+        raise DataError(
+            f"identity {torn.identity!r} lies in {given[torn.identity]} and, with {torn.source}, "
+            "in no split; give every identity one split"
+        )
+    return given
 
 
 def _strata(labels: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -9,6 +9,7 @@ from itertools import islice
 from PIL import Image
 
 from workers.errors import DataError
+from workers.pairs import PairList
 from workers.settings import Split
 
 _UNKNOWN_LABELS = frozenset({"", "?", "unknown", "nan", "none", "null", "n/a"})
@@ -52,12 +53,19 @@ class FaceSource:
         read: The picture of a row; may be called from several threads at once, and raises one of
             `workers.decoding.BROKEN` for a picture that cannot be read.
         warnings: What was found on the way.
+        pairs: Pairs to verify, by `FaceRow.position`; None where the source lists none.
+        usual_columns: Those that are groups when nobody names any; None for all with few values.
+        max_val_identities: At most so many people of each group choose between networks, unless
+            somebody says otherwise; None leaves it to their share.
     """
 
     rows: Sequence[FaceRow]
     columns: tuple[str, ...]
     read: Callable[[FaceRow], Image.Image]
     warnings: tuple[str, ...] = ()
+    pairs: PairList | None = None
+    usual_columns: tuple[str, ...] | None = None
+    max_val_identities: int | None = None
 
 
 def clean_label(text: str) -> str:

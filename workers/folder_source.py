@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-
-from PIL import Image
+from typing import NamedTuple
 
 from workers.errors import DataError
 from workers.face_source import FaceRow, FaceSource, clean_label, listed, parse_split
 from workers.label_table import LabelTable, read_label_table
-from workers.picture_store import PictureStore, open_store
+from workers.picture_store import PictureStore, read_text
+from workers.store_source import opener
 
 
-@contextmanager
-def open_folder_source(source: Path, labels: Path | None) -> Iterator[FaceSource]:
-    """Open a folder or zip archive of pictures.
+def read_folder(store: PictureStore, source: Path, labels: Path | None) -> FaceSource:
+    """Pictures in a folder for each person.
 
     Args:
-        source: The folder or archive.
+        store: What lies in the folder or archive.
+        source: The folder or archive itself, for messages.
         labels: The label file; None takes the `labels.csv` inside. It is keyed by picture
             (column path, relative to the label file or to the source) or by person (column
             identity, the name of the folder the pictures lie in).
@@ -29,21 +27,16 @@ def open_folder_source(source: Path, labels: Path | None) -> Iterator[FaceSource
         DataError: There are no pictures, no labels, or they do not fit together.
         OSError: Something cannot be read.
     """
-    with open_store(source) as store:
-        if not store.pictures:
-            raise DataError(f"{source}: no pictures inside; give a folder or a zip of them")
-        table, base = _labels(source, store, labels)
-        if table.path_column is None:
-            rows, warnings = _rows_by_identity(table, store.pictures)
-        else:
-            rows, warnings = _rows_by_path(table, store.pictures, base)
-
-        def read(row: FaceRow) -> Image.Image:
-            return Image.open(io.BytesIO(store.read(row.source)))
-
-        yield FaceSource(
-            rows=rows, columns=table.group_columns, read=read, warnings=tuple(warnings)
-        )
+    if not store.pictures:
+        raise DataError(f"{source}: no pictures inside; give a folder or a zip of them")
+    table, base = _labels(source, store, labels)
+    if table.path_column is None:
+        rows, warnings = _rows_by_identity(table, store.pictures)
+    else:
+        rows, warnings = _rows_by_path(table, store.pictures, base)
+    return FaceSource(
+        rows=rows, columns=table.group_columns, read=opener(store), warnings=tuple(warnings)
+    )
 
 
 def _labels(source: Path, store: PictureStore, labels: Path | None) -> tuple[LabelTable, str]:
@@ -58,7 +51,8 @@ def _labels(source: Path, store: PictureStore, labels: Path | None) -> tuple[Lab
             "and one for each group, such as gender)"
         )
     name = store.label_files[0]
-    table = read_label_table(store.read(name), f"{source}/{name}")
+    place = f"{source}/{name}"
+    table = read_label_table(read_text(store, name, place), place)
     return table, name[: len(name) - len(PurePosixPath(name).name)]
 
 
@@ -71,16 +65,19 @@ def _rows_by_path(
     rows: list[FaceRow] = []
     missing: list[str] = []
     seen: set[str] = set()
-    for record in table.rows:
+    for line, record in zip(table.lines, table.rows, strict=True):
         path = _normalised(record[table.path_column])
         name = by_path.get(path)
+        place = f"{table.place}, line {line}"
+        if not path:
+            raise DataError(f"{place}: no picture is named; fill in its path or drop the line")
         if name is None:
             missing.append(path)
         elif name in seen:
-            raise DataError(f"{table.place}: {path} is listed twice; keep one line for it")
+            raise DataError(f"{place}: {path} is listed twice; keep one line for it")
         else:
             seen.add(name)
-            rows.append(_row(table, record, name, len(rows)))
+            rows.append(_row(table, place, record, _Face(name, len(rows))))
     if not rows:
         raise DataError(
             f"{table.place}: no listed path is a picture of the source; it lists "
@@ -100,12 +97,13 @@ def _rows_by_identity(
     used: set[str] = set()
     for name in pictures:
         identity = PurePosixPath(name).parent.name
-        record = records.get(identity)
-        if record is None:
+        if identity not in records:
             unlabelled.append(name)
             continue
         used.add(identity)
-        rows.append(_row(table, record, name, len(rows)))
+        line, record = records[identity]
+        place = f"{table.place}, line {line}"
+        rows.append(_row(table, place, record, _Face(name, len(rows))))
     if not rows:
         raise DataError(
             f"{table.place}: no listed identity is a folder of the source; it lists "
@@ -115,32 +113,42 @@ def _rows_by_identity(
     return rows, _unmatched(table, missing, unlabelled, "identities")
 
 
-def _records_by_identity(table: LabelTable) -> dict[str, Mapping[str, str]]:
+def _records_by_identity(table: LabelTable) -> dict[str, tuple[int, Mapping[str, str]]]:
+    """Identity -> its line's number and values."""
     assert table.identity_column is not None
-    records: dict[str, Mapping[str, str]] = {}
-    for record in table.rows:
+    records: dict[str, tuple[int, Mapping[str, str]]] = {}
+    for line, record in zip(table.lines, table.rows, strict=True):
         identity = record[table.identity_column]
-        if records.setdefault(identity, record) != record:
+        first_line, first = records.setdefault(identity, (line, record))
+        if first != record:
             raise DataError(
-                f"{table.place}: identity {identity!r} is listed twice with different values; "
-                "keep one line for it"
+                f"{table.place}, line {line}: identity {identity!r} is listed twice with "
+                f"different values, the first time in line {first_line}; keep one line for it"
             )
     return records
 
 
-def _row(table: LabelTable, record: Mapping[str, str], name: str, position: int) -> FaceRow:
+class _Face(NamedTuple):
+    """Where a row's picture lies, and the row's number."""
+
+    name: str
+    position: int
+
+
+def _row(table: LabelTable, place: str, record: Mapping[str, str], face: _Face) -> FaceRow:
+    name = face.name
     if table.identity_column is None:
         identity, remedy = PurePosixPath(name).parent.name, "put the picture into its folder"
     else:
         identity, remedy = record[table.identity_column], "fill in its identity or drop its line"
     if not identity:
-        raise DataError(f"{table.place}: nobody is named for {name}; {remedy}")
+        raise DataError(f"{place}: nobody is named for {name}; {remedy}")
     split = None
     if table.split_column is not None:
-        split = parse_split(record[table.split_column], f"{table.place}: {name}")
+        split = parse_split(record[table.split_column], f"{place}: {name}")
     return FaceRow(
         source=name,
-        position=position,
+        position=face.position,
         identity=identity,
         labels={column: clean_label(record[column]) for column in table.group_columns},
         split=split,

@@ -21,6 +21,7 @@ class LabelTable:
     Attributes:
         place: The file's name, for messages.
         rows: Column -> value, both without blanks around them.
+        lines: The line of the file, counted from 1, in which each row ends.
         path_column: The column that names a picture, if any.
         identity_column: The column that names a person, if any; one of both is there.
         group_columns: All other columns.
@@ -28,6 +29,7 @@ class LabelTable:
 
     place: str
     rows: Sequence[Mapping[str, str]]
+    lines: Sequence[int]
     path_column: str | None
     identity_column: str | None
     split_column: str | None
@@ -44,6 +46,20 @@ def read_label_table(data: bytes, place: str) -> LabelTable:
     Raises:
         DataError: It is no such table, or has no column for pictures or people, or none besides.
     """
+    header, records = read_table(data, place)
+    return _table(header, records, place)
+
+
+def read_table(data: bytes, place: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header, and for each row that is not blank its line and its values, without blanks around.
+
+    Args:
+        data: The file's content.
+        place: Its name, for messages.
+
+    Raises:
+        DataError: It is no table, a column occurs twice, or a row has more or fewer values.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -52,15 +68,25 @@ def read_label_table(data: bytes, place: str) -> LabelTable:
         ) from None
     if not text.strip():
         raise DataError(f"{place}: empty; give a header line and one line for each image")
-    delimiter = max(",;\t", key=text.splitlines()[0].count)
     lines = io.StringIO(text, newline="")
+    delimiter = max(",;\t", key=next(iter(text.splitlines())).count)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        records = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
+        records = [(reader.line_num, [value.strip() for value in record]) for record in reader]
     except csv.Error as error:
-        raise DataError(f"{place}: not a CSV table ({error}); check its quotes") from None
-    header = [name.strip() for name in records[0]]
+        raise DataError(
+            f"{place}, line {reader.line_num}: not a CSV table ({error}); check its quotes"
+        ) from None
+    header = records[0][1]
     _check_header(header, place)
-    return _table(header, _rows(header, records, place), place)
+    rows = [(line, record) for line, record in records[1:] if any(record)]
+    for line, record in rows:
+        if len(record) != len(header):
+            raise DataError(
+                f"{place}, line {line}: {len(record)} values for {len(header)} columns; "
+                "quote values that contain the separator"
+            )
+    return header, rows
 
 
 def _check_header(header: Sequence[str], place: str) -> None:
@@ -69,25 +95,14 @@ def _check_header(header: Sequence[str], place: str) -> None:
             raise DataError(f"{place}: column {name!r} occurs twice; rename one")
 
 
-def _rows(
-    header: Sequence[str], records: Sequence[Sequence[str]], place: str
-) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = []
-    for number, record in enumerate(records[1:], start=2):
-        if not any(value.strip() for value in record):
-            continue
-        if len(record) != len(header):
-            raise DataError(
-                f"{place}: row {number} has {len(record)} values for {len(header)} columns; "
-                "quote values that contain the separator"
-            )
-        rows.append({name: value.strip() for name, value in zip(header, record, strict=True)})
-    return rows
-
-
-def _table(header: Sequence[str], rows: Sequence[Mapping[str, str]], place: str) -> LabelTable:
+def _table(
+    header: Sequence[str], records: Sequence[tuple[int, Sequence[str]]], place: str
+) -> LabelTable:
     path_column = _find(header, _PATH_NAMES)
     identity_column = _find(header, _IDENTITY_NAMES)
+    if path_column is None and identity_column is None:
+        # Where there is a number or path too, the name only says how people are called.
+        identity_column = _find(header, ("name",))
     split_column = _find(header, _SPLIT_NAMES)
     if path_column is None and identity_column is None:
         raise DataError(
@@ -100,7 +115,8 @@ def _table(header: Sequence[str], rows: Sequence[Mapping[str, str]], place: str)
         raise DataError(f"{place}: no group column; add one such as 'gender'")
     return LabelTable(
         place=place,
-        rows=rows,
+        rows=[dict(zip(header, values, strict=True)) for _, values in records],
+        lines=[line for line, _ in records],
         path_column=path_column,
         identity_column=identity_column,
         split_column=split_column,

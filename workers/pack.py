@@ -8,8 +8,16 @@ A pack is one safetensors file (format `frnas.pack/1`) with the tensors
     sources         uint8 (n_bytes,)    one line of UTF-8 for each image
     images          uint8 (n_images, channels, size, size)
 
-and the metadata `format`, `digest`, `names`, `settings` and `warnings`, the last three as JSON.
-The digest covers all but the settings and the warnings. An identity lies in one split only.
+and the metadata `format`, `digest`, `splits_digest`, `names`, `settings` and `warnings`, the last
+three as JSON.
+A pack with pairs to verify (`frnas.pairs`) has four tensors more, rows of the pack and their fold:
+
+    pairs.first, pairs.second  int32 (n_pairs,)
+    pairs.same                 uint8 (n_pairs,)   1 where both show one person
+    pairs.fold                 int16 (n_pairs,)
+
+The digest covers all but the settings and the warnings; `splits_digest` covers the splits alone.
+An identity lies in one split only.
 """
 
 from __future__ import annotations
@@ -35,8 +43,10 @@ from workers.pack_table import (
     PackTable,
     content_digest,
     names_json,
+    splits_digest,
 )
-from workers.pack_writing import write_pack
+from workers.pack_writing import column_names, write_pack
+from workers.pairs import PairList
 from workers.settings import Split
 from workers.tensor_file import Array, TensorFile, open_tensor_file
 
@@ -68,6 +78,8 @@ class Pack:
         settings: How the pack was made; JSON values.
         warnings: What its maker should have been told.
         source_lines: The sources as stored; see `sources`.
+        splits_digest: sha256 of who is in which split, 64 hexadecimal digits.
+        pairs: Pairs to verify, by row; None where the pack has none.
     """
 
     path: Path
@@ -80,6 +92,8 @@ class Pack:
     settings: Mapping[str, Any]
     warnings: tuple[str, ...]
     source_lines: ByteArray
+    splits_digest: str
+    pairs: PairList | None = None
 
     @property
     def channels(self) -> int:
@@ -171,6 +185,34 @@ def _build(tensors: TensorFile) -> Pack:
         settings=json.loads(tensors.metadata["settings"]),
         warnings=tuple(json.loads(tensors.metadata["warnings"])),
         source_lines=np.asarray(tensors.map("sources")),
+        splits_digest=_splits_digest(tensors, identity, identities, split),
+        pairs=_build_pairs(tensors, len(images)),
+    )
+
+
+def _splits_digest(
+    tensors: TensorFile, identity: IdentityArray, identities: tuple[str, ...], split: ByteArray
+) -> str:
+    """The splits' digest, which the file repeats so that an edited split is found out."""
+    digest = splits_digest(identity, identities, split)
+    if tensors.metadata.get("splits_digest", digest) != digest:
+        raise ValueError("the splits do not match their digest")
+    return digest
+
+
+def _build_pairs(tensors: TensorFile, n_images: int) -> PairList | None:
+    if "pairs.first" not in tensors.entries:
+        return None
+    names = ("first", "second", "same", "fold")
+    columns = {name: tensors.load(f"pairs.{name}") for name in names}
+    bounds = {"first": n_images, "second": n_images, "same": 2, "fold": 1 << 15}
+    for name, codes in columns.items():
+        _check_codes(f"pairs.{name}", codes, (0, bounds[name]), len(columns["first"]))
+    return PairList(
+        first=columns["first"].astype(np.int64),
+        second=columns["second"].astype(np.int64),
+        same=columns["same"].astype(np.bool_),
+        fold=columns["fold"].astype(np.int64),
     )
 
 
@@ -207,7 +249,8 @@ def _check_one_split(pack: Pack) -> None:
 
 def _digest(tensors: TensorFile) -> str:
     names = json.loads(tensors.metadata["names"])
-    columns = ["identity", *(f"group.{name}" for name in names["groups"]), "split", "sources"]
+    has_pairs = "pairs.first" in tensors.entries
+    columns = column_names(list(names["groups"]), has_pairs=has_pairs)
     image_digest = hashlib.sha256()
     entry = tensors.entries["images"]
     with tensors.path.open("rb") as stream:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workers.pack import Pack, pack_faults
 from workers.pack_table import SPLITS, UNKNOWN, BoolArray, GroupColumn
+from workers.pairs import PairList
 
 Document: TypeAlias = dict[str, Any]
 
@@ -26,11 +27,13 @@ def pack_info(pack: Pack, *, is_verified: bool = False) -> Document:
         "path": str(pack.path),
         "digest": pack.digest,
         "verified": is_verified,
+        "splits_digest": pack.splits_digest,
         "size": pack.size,
         "channels": pack.channels,
         **_counts(pack, np.ones(len(pack.identity), np.bool_)),
         "splits": {split: _counts(pack, pack.split == code) for code, split in enumerate(SPLITS)},
         "groups": {name: _group(pack, name, column) for name, column in pack.groups.items()},
+        "pairs": None if pack.pairs is None else _pairs(pack.pairs),
         "settings": dict(pack.settings),
         "warnings": list(pack.warnings),
     }
@@ -41,6 +44,15 @@ def pack_info_schema() -> Document:
     path = files("workers").joinpath("schemas", "pack-info-1.schema.json")
     document: Document = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def _pairs(pairs: PairList) -> Document:
+    return {
+        "pairs": len(pairs),
+        "genuine": int(pairs.same.sum()),
+        "impostor": int((~pairs.same).sum()),
+        "folds": len(np.unique(pairs.fold)),
+    }
 
 
 def _group(pack: Pack, name: str, column: GroupColumn) -> Document:

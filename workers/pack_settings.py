@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from workers.errors import DataError
 
 Colour: TypeAlias = Literal["auto", "grey", "colour"]
+
+SourceFormat: TypeAlias = Literal[
+    "agedb", "bin", "celeba", "folder", "lfw", "npz", "orl", "rec", "rfw", "vggface2"
+]
+FORMATS: tuple[SourceFormat, ...] = get_args(SourceFormat)
 
 _SIZES = (8, 1024)
 
@@ -21,27 +26,37 @@ class PackSettings:
         size: Height and width in pixels, 8..1024; None takes the pictures' own, at most 112.
         colour: `auto` packs grey where the pictures looked at are all grey, also when they are
             stored as colour pictures.
+        form: The source's format; None finds it out.
         groups: Columns to compare people by, and people without a known value are left out; None
-            takes every column with few enough values and leaves nobody out.
+            takes every column with few enough values and leaves nobody out. `gender*race` is a
+            column made of two.
         min_images: Identities with fewer images are left out. With one image nobody can be
-            looked for.
+            looked for. None takes 2, or 1 for a source that lists pairs.
         val_fraction: Share of the identities, within each group, that choose between networks.
             A disparity is measured on the smaller group's identities, so these two shares are
             larger than where only accuracy counts. Ignored when the source gives splits.
         test_fraction: Share of the identities that stay unseen until the end, likewise.
+        max_val_identities: At most so many identities of each group choose; None takes the
+            source's own number, if it has one.
         seed: Of the drawn splits.
+        splits: A file that says who is in which split.
         labels: A label file; None takes the one inside the source.
+        pairs: A list of pairs to verify; None takes the one inside the source, if any.
         max_broken_fraction: Share of unreadable pictures, 0..1, above which nothing is packed.
     """
 
     size: int | None = None
     colour: Colour = "auto"
+    form: SourceFormat | None = None
     groups: tuple[str, ...] | None = None
-    min_images: int = 2
+    min_images: int | None = None
     val_fraction: float = 0.2
     test_fraction: float = 0.2
+    max_val_identities: int | None = None
     seed: int = 0
+    splits: Path | None = None
     labels: Path | None = None
+    pairs: Path | None = None
     max_broken_fraction: float = 0.05
 
     def __post_init__(self) -> None:
@@ -49,8 +64,10 @@ class PackSettings:
             raise DataError(
                 f"size {self.size} is out of range; give {_SIZES[0]} to {_SIZES[1]} pixels"
             )
-        if self.min_images < 1:
-            raise DataError(f"min_images {self.min_images} is too small; give 1 or more")
+        for name in ("min_images", "max_val_identities"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f"{name} {value} is too small; give 1 or more")
         if not 0 <= self.max_broken_fraction <= 1:
             raise DataError(
                 f"max_broken_fraction {self.max_broken_fraction} is out of range; give 0 to 1"

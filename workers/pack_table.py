@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from workers.pairs import PairList
 from workers.settings import Split
 
 FORMAT = "frnas.pack/1"
@@ -48,6 +49,7 @@ class PackTable:
         groups: Column name -> column.
         sources: Where each image came from, for people to read.
         settings: How the pack was made; JSON values.
+        pairs: Pairs to verify, by row; None where there are none.
     """
 
     identity: IdentityArray
@@ -56,6 +58,7 @@ class PackTable:
     groups: Mapping[str, GroupColumn]
     sources: Sequence[str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pairs: PairList | None = None
 
     def __post_init__(self) -> None:
         lengths = {"split": len(self.split), "sources": len(self.sources)}
@@ -68,10 +71,12 @@ class PackTable:
 def keep_rows(table: PackTable, kept: BoolArray) -> PackTable:
     """The table without the rows where `kept`, shape (n_images,), is false.
 
-    Identities that lost all their images are forgotten; labels are not.
+    Identities that lost all their images are forgotten, and so are pairs that lost one; labels
+    are not.
     """
     if kept.all():
         return table
+    numbers = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int64)
     remaining, identity = np.unique(table.identity[kept], return_inverse=True)
     return PackTable(
         identity=identity.astype(np.int32),
@@ -83,7 +88,26 @@ def keep_rows(table: PackTable, kept: BoolArray) -> PackTable:
         },
         sources=[table.sources[row] for row in np.flatnonzero(kept).tolist()],
         settings=table.settings,
+        pairs=None if table.pairs is None else table.pairs.renumbered(numbers),
     )
+
+
+def splits_digest(identity: IdentityArray, identities: Sequence[str], split: ByteArray) -> str:
+    """sha256, as 64 hexadecimal digits, of who is in which split, whatever the pictures are.
+
+    Of the lines `identity<TAB>split` in UTF-8, sorted, each with a newline.
+
+    Args:
+        identity: Shape (n_images,); index into `identities`.
+        identities: Names.
+        split: Shape (n_images,); index into `SPLITS`.
+    """
+    numbers, first = np.unique(identity, return_index=True)
+    lines = sorted(
+        f"{identities[number]}\t{SPLITS[split[row]]}\n".encode("utf-8", "replace")
+        for number, row in zip(numbers.tolist(), first.tolist(), strict=True)
+    )
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def names_json(identities: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,11 +28,13 @@ from workers.pack_table import (
     encode_sources,
     keep_rows,
     names_json,
+    splits_digest,
 )
 from workers.tensor_file import Array, TensorEntry, encode_header, lay_out
 
 _WARNING_BYTES = 65_536
 _NO_DIGEST = "0" * 64
+PAIR_ROWS = ("first", "second")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -59,12 +63,26 @@ def write_pack(
         ValueError: There are more or fewer images than rows, or one has another shape.
     """
     shape = (channels, size, size)
-    try:
+    with reporting(path, len(table.identity) * channels * size * size):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as stream:
-            return _write(stream, images, table, shape, warnings)
+            stream.seek(front_bytes(table, shape))
+            kept, image_digest = _write_images(stream, images, len(table.identity), shape)
+            content = Content(kept=kept, image_digest=image_digest, warnings=warnings)
+            return write_front(stream, table, shape, content)
+
+
+@contextmanager
+def reporting(path: Path, image_bytes: int) -> Iterator[None]:
+    """Turn what goes wrong with the disk into one sentence about the pack at `path`.
+
+    Raises:
+        DataError: The block raised an OSError.
+    """
+    try:
+        yield
     except OSError as error:
-        raise _cannot_write(path, error, len(table.identity) * channels * size * size) from error
+        raise _cannot_write(path, error, image_bytes) from error
 
 
 def _cannot_write(path: Path, error: OSError, image_bytes: int) -> DataError:
@@ -76,33 +94,58 @@ def _cannot_write(path: Path, error: OSError, image_bytes: int) -> DataError:
     return DataError(f"{path}: cannot be written ({error.strerror}); choose another place")
 
 
-def _write(
-    stream: BinaryIO,
-    images: Iterable[ByteArray | None],
-    table: PackTable,
-    shape: tuple[int, int, int],
-    warnings: Sequence[str],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What is known once all images are written.
+
+    Attributes:
+        kept: Shape (n_rows,); which rows of the table have an image.
+        image_digest: sha256 of the images as stored.
+        warnings: What people should know; those at the end are left out where the room ends.
+    """
+
+    kept: BoolArray
+    image_digest: bytes
+    warnings: Sequence[str]
+
+
+def write_front(
+    stream: BinaryIO, table: PackTable, shape: tuple[int, int, int], content: Content
 ) -> str:
-    front_bytes = _front_bytes(table, shape)
-    stream.seek(front_bytes)
-    kept, image_digest = _write_images(stream, images, len(table.identity), shape)
-    if not kept.any():
+    """Write header and table in front of the images, and return the digest.
+
+    Args:
+        stream: The images lie in it, from byte `front_bytes(table, shape)` on.
+        table: All rows, also those without an image.
+        shape: Channels, height and width of an image.
+        content: What was written.
+
+    Raises:
+        DataError: There is no image.
+    """
+    if not content.kept.any():
         raise DataError("no image is left to pack; check the source")
-    table = keep_rows(table, kept)
+    room = front_bytes(table, shape)
+    table = keep_rows(table, content.kept)
     columns = _columns(table)
     names = _names(table)
     parts = [values.tobytes() for _, values in columns]
-    digest = content_digest(names, parts, image_digest)
-    header_bytes = front_bytes - sum(map(len, parts))
+    digest = content_digest(names, parts, content.image_digest)
+    header_bytes = room - sum(map(len, parts))
     entries = _entries(columns, (len(table.identity), *shape))
-    header = _header(entries, _metadata(table, names, digest), warnings, header_bytes)
+    header = _header(entries, _metadata(table, names, digest), content.warnings, header_bytes)
     stream.seek(0)
     stream.writelines([header, *parts])
     return digest
 
 
-def _front_bytes(table: PackTable, shape: tuple[int, int, int]) -> int:
-    """Room for header and table, a multiple of 8; leaving rows out only makes them smaller."""
+def front_bytes(table: PackTable, shape: tuple[int, int, int]) -> int:
+    """Room for header and table, a multiple of 8; leaving rows out only makes them smaller.
+
+    Args:
+        table: All rows.
+        shape: Channels, height and width of an image.
+    """
     columns = _columns(table)
     entries = _entries(columns, (len(table.identity), *shape))
     header = encode_header(entries, _metadata(table, _names(table), _NO_DIGEST))
@@ -112,12 +155,28 @@ def _front_bytes(table: PackTable, shape: tuple[int, int, int]) -> int:
 def _columns(table: PackTable) -> list[tuple[str, Array]]:
     """The table as named tensors in the file's order, the widest numbers first."""
     columns: list[tuple[str, Array]] = [("identity", table.identity.astype("<i4"))]
+    pairs = table.pairs
+    if pairs is not None:
+        columns += [(f"pairs.{name}", getattr(pairs, name).astype("<i4")) for name in PAIR_ROWS]
     for name, column in table.groups.items():
         columns.append((f"group.{name}", column.codes.astype("<i2")))
+    if pairs is not None:
+        columns.append(("pairs.fold", pairs.fold.astype("<i2")))
     columns.append(("split", table.split.astype("<u1")))
+    if pairs is not None:
+        columns.append(("pairs.same", pairs.same.astype("<u1")))
     prefix_bytes = sum(values.nbytes for _, values in columns)
     columns.append(("sources", encode_sources(table.sources, prefix_bytes)))
     return columns
+
+
+def column_names(groups: Sequence[str], *, has_pairs: bool) -> list[str]:
+    """The table's tensors in the order in which the digest covers them."""
+    first, fold, same = ([f"pairs.{name}" for name in PAIR_ROWS], ["pairs.fold"], ["pairs.same"])
+    if not has_pairs:
+        first, fold, same = [], [], []
+    own = [f"group.{name}" for name in groups]
+    return ["identity", *first, *own, *fold, "split", *same, "sources"]
 
 
 def _entries(
@@ -134,7 +193,13 @@ def _names(table: PackTable) -> str:
 
 def _metadata(table: PackTable, names: str, digest: str) -> dict[str, str]:
     settings = json.dumps(table.settings, ensure_ascii=False)
-    return {"format": FORMAT, "digest": digest, "names": names, "settings": settings}
+    return {
+        "format": FORMAT,
+        "digest": digest,
+        "names": names,
+        "settings": settings,
+        "splits_digest": splits_digest(table.identity, table.identities, table.split),
+    }
 
 
 def _header(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +15,14 @@ import PIL
 
 from workers.any_source import open_source
 from workers.balance import balance_warnings
-from workers.curation import Curated, choose_columns, choose_splits, curate
+from workers.curation import (
+    Curated,
+    base_columns,
+    choose_columns,
+    choose_splits,
+    curate,
+    intersect,
+)
 from workers.decoding import BROKEN, map_ahead, to_array
 from workers.errors import DataError
 from workers.face_source import FaceRow, FaceSource, listed
@@ -26,10 +35,13 @@ from workers.pack_table import (
     GroupColumn,
     PackTable,
     keep_rows,
+    names_json,
 )
-from workers.pack_writing import write_pack
+from workers.pack_writing import Content, front_bytes, reporting, write_front
+from workers.partial_pack import PartialPack, resuming
 from workers.picture_format import PictureFormat, choose_format
 from workers.settings import Split
+from workers.split_file import read_split_file, with_splits
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -41,15 +53,20 @@ class PackReport:
     Attributes:
         digest: The new pack's content digest.
         n_images: Images in the pack.
-        n_broken: Pictures that could not be read and are not in it.
+        broken: Pictures that could not be read and are not in it -> why.
         warnings: What was decided that people should know; the pack keeps them too.
     """
 
     path: Path
     digest: str
     n_images: int
-    n_broken: int
+    broken: Mapping[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def n_broken(self) -> int:
+        """Pictures that could not be read."""
+        return len(self.broken)
 
 
 def pack_source(
@@ -60,11 +77,13 @@ def pack_source(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> PackReport:
-    """Pack the faces of a folder, a `.zip` or an `.npz` file.
+    """Pack the faces of any source.
+
+    What is interrupted goes on where it was the next time; see `workers.partial_pack`.
 
     Args:
         source: See `workers.any_source.open_source`.
-        out: The new pack; its folder is made when missing. Nothing is left there on failure.
+        out: The new pack; its folder is made when missing. Nothing appears there on failure.
         settings: How it is made.
         overwrite: Replace a file at `out`.
         progress: Told after each picture how many are done, and of how many.
@@ -76,7 +95,7 @@ def pack_source(
     check_out(out, overwrite=overwrite)
     if source.exists() and out.exists() and out.samefile(source):
         raise DataError(f"{out}: is the source itself; choose another name for the pack")
-    with open_source(source, settings.labels) as faces:
+    with open_source(source, settings.labels, pairs=settings.pairs, form=settings.form) as faces:
         warnings = list(faces.warnings)
         with _naming(source):
             table, rows = _decide(faces, settings, warnings)
@@ -84,23 +103,47 @@ def pack_source(
         warnings += form.warnings
         made = {**table.settings, "source": str(source), "size": form.size}
         table = replace(table, settings={**made, "channels": form.channels})
-        tally = _Tally(rows=rows, table=table, settings=settings, warnings=warnings)
-        with closing(_decode(faces, rows, form)) as pictures:
-            digest = write_pack(
+        tally = _Tally(rows=rows, table=table, warnings=warnings)
+        image_bytes = form.channels * form.size**2
+        with reporting(out, image_bytes * len(rows)):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with resuming(
                 out,
-                images=tally.count(pictures, source, progress),
-                table=table,
-                channels=form.channels,
-                size=form.size,
-                warnings=warnings,
-            )
+                key=_key(source, table, form),
+                front_bytes=front_bytes(table, form.shape),
+                row_bytes=image_bytes,
+            ) as partial:
+                pictures = _decode(faces, rows[partial.n_rows :], form)
+                with closing(pictures), _naming(source):
+                    tally.count(pictures, partial, progress)
+                    content = tally.conclude(partial)
+                    digest = write_front(partial.stream, table, form.shape, content)
     return PackReport(
         path=out,
         digest=digest,
-        n_images=len(rows) - len(tally.broken),
-        n_broken=len(tally.broken),
+        n_images=int(content.kept.sum()),
+        broken={rows[row].source: why for row, why in partial.faults.items()},
         warnings=tuple(warnings),
     )
+
+
+def _key(source: Path, table: PackTable, form: PictureFormat) -> str:
+    """Another source, other settings or another table is another pack and starts anew."""
+    stat = source.stat()
+    made = {
+        "source": [str(source.resolve()), stat.st_size, stat.st_mtime_ns],
+        "settings": table.settings,
+        "shape": form.shape,
+        "names": names_json(
+            table.identities, {name: column.labels for name, column in table.groups.items()}
+        ),
+    }
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
+    columns = [table.identity.tobytes(), table.split.tobytes()]
+    for data in columns + [column.codes.tobytes() for column in table.groups.values()]:
+        digest.update(data)
+    digest.update("\n".join(table.sources).encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
@@ -128,41 +171,94 @@ def _decide(
     faces: FaceSource, settings: PackSettings, warnings: list[str]
 ) -> tuple[PackTable, Sequence[FaceRow]]:
     """Everything about the pack but the pictures; the rows are the table's."""
-    columns, more = choose_columns(faces.rows, faces.columns, settings.groups)
+    rows = faces.rows
+    if settings.splits is not None:
+        given = read_split_file(settings.splits)
+        rows, more = with_splits(rows, given, str(settings.splits))
+        warnings += more
+    columns = _columns(faces, settings, warnings)
+    min_images = settings.min_images or (2 if faces.pairs is None else 1)
     curated = curate(
-        faces.rows,
-        columns,
-        min_images=settings.min_images,
+        rows,
+        base_columns(columns, faces.columns),
+        min_images=min_images,
         require_labels=settings.groups is not None,
     )
-    warnings += [*more, *curated.warnings]
+    warnings += curated.warnings
+    curated = intersect(curated, columns, faces.columns)
+    max_val = settings.max_val_identities or faces.max_val_identities
     splits = choose_splits(
         curated,
         val_fraction=settings.val_fraction,
         test_fraction=settings.test_fraction,
         seed=settings.seed,
+        max_val=max_val,
     )
-    is_drawn = curated.rows[0].split is None
-    recorded = _recorded(settings, columns, is_drawn=is_drawn)
-    return _table(curated, columns, splits, recorded), curated.rows
+    how = replace(settings, min_images=min_images, max_val_identities=max_val)
+    table = _table(curated, columns, splits, _recorded(how, columns, curated.rows))
+    return _with_pairs(table, faces, curated.rows, warnings), curated.rows
 
 
-def _recorded(settings: PackSettings, columns: Sequence[str], *, is_drawn: bool) -> dict[str, Any]:
+def _columns(faces: FaceSource, settings: PackSettings, warnings: list[str]) -> tuple[str, ...]:
+    """The group columns; pairs can be verified without any."""
+    if settings.groups is None and not faces.columns and faces.pairs is not None:
+        warnings.append("the source has no group column, so groups cannot be compared")
+        return ()
+    usual = faces.columns if faces.usual_columns is None else faces.usual_columns
+    columns = usual if settings.groups is None else faces.columns
+    chosen, more = choose_columns(faces.rows, columns, settings.groups)
+    warnings += more
+    return chosen
+
+
+def _with_pairs(
+    table: PackTable, faces: FaceSource, rows: Sequence[FaceRow], warnings: list[str]
+) -> PackTable:
+    """The table with the source's pairs, by row instead of by position."""
+    if faces.pairs is None:
+        return table
+    numbers = np.full(len(faces.rows), -1, np.int64)
+    numbers[[row.position for row in rows]] = np.arange(len(rows))
+    pairs = faces.pairs.renumbered(numbers)
+    n_lost = len(faces.pairs) - len(pairs)
+    if n_lost:
+        warnings.append(f"{n_lost} pairs have a picture that was left out, and so were they")
+    trains = table.split == SPLITS.index("train")
+    n_training = int((trains[pairs.first] | trains[pairs.second]).sum())
+    if n_training:
+        warnings.append(
+            f"{n_training} of {len(pairs)} pairs have a picture of somebody who trains; verify "
+            "with a pack of its own (--val 0 --test 1), or leave these pairs out"
+        )
+    return replace(table, pairs=pairs)
+
+
+def _recorded(
+    settings: PackSettings, columns: Sequence[str], rows: Sequence[FaceRow]
+) -> dict[str, Any]:
     drawn = {
         "val_fraction": settings.val_fraction,
         "test_fraction": settings.test_fraction,
         "seed": settings.seed,
+        "max_val_identities": settings.max_val_identities,
     }
-    return {
+    n_given = sum(row.split is not None for row in rows)
+    how = "drawn" if n_given == 0 else "source" if n_given == len(rows) else "source and drawn"
+    recorded = {
         "groups": list(columns),
         "unlabelled_left_out": settings.groups is not None,
         "min_images": settings.min_images,
-        "splits": "drawn" if is_drawn else "source",
-        **(drawn if is_drawn else {}),
+        "splits": how if settings.splits is None else "file",
+        **(drawn if n_given < len(rows) else {}),
         "labels": None if settings.labels is None else str(settings.labels),
         "max_broken_fraction": settings.max_broken_fraction,
         "pillow": PIL.__version__,
     }
+    if settings.splits is not None:
+        recorded["splits_file"] = str(settings.splits)
+    if settings.pairs is not None:
+        recorded["pairs_file"] = str(settings.pairs)
+    return recorded
 
 
 def _table(
@@ -222,62 +318,52 @@ class _Tally:
 
     Attributes:
         warnings: Added to once the last picture has passed.
-        broken: Row -> why its picture cannot be read.
     """
 
     rows: Sequence[FaceRow]
     table: PackTable
-    settings: PackSettings
     warnings: list[str]
-    broken: dict[int, str] = field(default_factory=dict)
-    n_enlarged: int = 0
 
     def count(
-        self, pictures: Iterable[_Picture], source: Path, progress: Progress | None
-    ) -> Iterator[ByteArray | None]:
-        """The pixels of each picture, None for a broken one.
+        self, pictures: Iterable[_Picture], partial: PartialPack, progress: Progress | None
+    ) -> None:
+        """Put each picture into the pack.
 
         Raises:
             DataError: Too many are broken.
         """
-        n_allowed = int(self.settings.max_broken_fraction * len(self.rows))
-        for row, picture in enumerate(pictures):
-            if picture.pixels is None:
-                self.broken[row] = picture.fault
-            if len(self.broken) > n_allowed:
-                raise self._too_many(source)
-            self.n_enlarged += picture.is_enlarged
+        limit = self.table.settings["max_broken_fraction"]
+        n_allowed = int(limit * len(self.rows))
+        for picture in pictures:
+            partial.add(picture.pixels, fault=picture.fault, enlarged=int(picture.is_enlarged))
+            if len(partial.faults) > n_allowed:
+                raise DataError(
+                    f"more than {limit:.3g} of the {len(self.rows)} pictures cannot be read: "
+                    f"{self._listed(partial)}; repair them or raise --max-broken"
+                )
             if progress is not None:
-                progress(row + 1, len(self.rows))
-            yield picture.pixels
-        self._conclude()
+                progress(partial.n_rows, len(self.rows))
 
-    def _too_many(self, source: Path) -> DataError:
-        return DataError(
-            f"{source}: more than {self.settings.max_broken_fraction:.3g} of the "
-            f"{len(self.rows)} pictures cannot be read: {self._listed()}; repair them or raise "
-            "--max-broken"
-        )
+    def _listed(self, partial: PartialPack) -> str:
+        return listed(f"{self.rows[row].source} ({why})" for row, why in partial.faults.items())
 
-    def _listed(self) -> str:
-        return listed(f"{self.rows[row].source} ({why})" for row, why in self.broken.items())
-
-    def _conclude(self) -> None:
-        if self.broken:
+    def conclude(self, partial: PartialPack) -> Content:
+        """What was written, with the last warnings."""
+        if partial.faults:
             self.warnings.append(
-                f"{len(self.broken)} pictures cannot be read and were left out: {self._listed()}"
+                f"{len(partial.faults)} pictures cannot be read and were left out: "
+                f"{self._listed(partial)}"
             )
-        if self.n_enlarged:
-            self.warnings.append(f"{self.n_enlarged} pictures are smaller and were enlarged")
-        kept = np.ones(len(self.rows), np.bool_)
-        kept[list(self.broken)] = False
+        if partial.n_enlarged:
+            self.warnings.append(f"{partial.n_enlarged} pictures are smaller and were enlarged")
+        kept = partial.kept()
         n_images = np.bincount(self.table.identity[kept], minlength=len(self.table.identities))
         self._report(n_images == 0, "lost every picture and are not in the pack")
-        is_short = (n_images > 0) & (n_images < self.settings.min_images)
-        self._report(
-            is_short, f"have fewer than {self.settings.min_images} images that can be read"
-        )
+        min_images = self.table.settings["min_images"]
+        is_short = (n_images > 0) & (n_images < min_images)
+        self._report(is_short, f"have fewer than {min_images} images that can be read")
         self.warnings += balance_warnings(keep_rows(self.table, kept))
+        return Content(kept=kept, image_digest=partial.image_digest, warnings=self.warnings)
 
     def _report(self, chosen: BoolArray, what: str) -> None:
         if chosen.any():

@@ -28,6 +28,11 @@ class PictureFormat:
     channels: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.channels, self.size, self.size
+
 
 def choose_format(
     source: FaceSource, rows: Sequence[FaceRow], *, size: int | None, colour: Colour

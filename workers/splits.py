@@ -20,6 +20,7 @@ def assign_splits(
     val_fraction: float,
     test_fraction: float,
     seed: int,
+    max_val: int | None = None,
 ) -> dict[str, Split]:
     """Give every identity a split, the fractions kept within each stratum.
 
@@ -35,6 +36,7 @@ def assign_splits(
         val_fraction: Share of the identities in val, 0..1.
         test_fraction: Share in test, 0..1; both together at most 1.
         seed: Another seed, another assignment.
+        max_val: At most so many identities of a stratum are in val.
 
     Raises:
         DataError: A name occurs twice, the lengths differ, or the fractions are out of range.
@@ -48,6 +50,7 @@ def assign_splits(
         ordered = sorted(names, key=lambda name: _draw(name, seed))
         n_test = _count(len(ordered), test_fraction)
         n_val = min(_count(len(ordered), val_fraction), len(ordered) - n_test)
+        n_val = n_val if max_val is None else min(n_val, max_val)
         for position, name in enumerate(ordered):
             splits[name] = _split_at(position, n_test, len(ordered) - n_val)
     return splits

@@ -95,7 +95,7 @@ def test_splits_are_read(folder):
 
 def test_an_unknown_split_is_named_with_its_picture(folder):
     (folder / "labels.csv").write_text("identity,gender,split\nann,f,0\nbob,m,1\n")
-    with pytest.raises(DataError, match=r"labels.csv: ann/1.png: split '0' is unknown"):
+    with pytest.raises(DataError, match=r"labels.csv, line 2: ann/1.png: split '0' is unknown"):
         rows_of(folder)
 
 

@@ -65,15 +65,15 @@ def test_a_line_break_within_quotes_belongs_to_the_value():
         ("path\na.jpg\n", "no group column; add one such as 'gender'"),
         ("path,identity,split\na.jpg,a,train\n", "no group column"),
         ("path,gender,gender\na,f,f\n", "column 'gender' occurs twice"),
-        ("path,name,gender\na,Lama, 14th,m\n", "row 2 has 4 values for 3 columns"),
-        ("path,gender\na,f\nb\n", "row 3 has 1 values for 2 columns"),
-        ('path,gender\na,"f\nb,m\nc,m\n', "not a CSV table .*check its quotes"),
+        ("path,name,gender\na,Lama, 14th,m\n", "line 2: 4 values for 3 columns"),
+        ("path,gender\na,f\nb\n", "line 3: 1 values for 2 columns"),
+        ('path,gender\na,"f\nb,m\nc,m\n', "line 4: not a CSV table .*check its quotes"),
     ],
 )
 def test_what_is_wrong_is_named(text, message):
     with pytest.raises(DataError, match=message) as error:
         read(text)
-    assert str(error.value).startswith("labels.csv: ")
+    assert str(error.value).startswith("labels.csv")
 
 
 def test_another_encoding_is_refused_with_its_place():

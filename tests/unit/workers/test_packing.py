@@ -138,6 +138,7 @@ def test_how_it_was_made_is_recorded(folder, out):
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "seed": 3,
+        "max_val_identities": None,
         "labels": None,
         "max_broken_fraction": 0.05,
     }
@@ -249,13 +250,22 @@ def test_progress_is_told_after_each_picture(folder, out):
     assert told == [(done, 60) for done in range(1, 61)]
 
 
-def test_a_progress_that_fails_leaves_nothing(folder, out):
+def test_an_interrupted_pack_is_no_pack_and_goes_on(folder, out):
     def stop(done, total):
-        raise KeyboardInterrupt
+        if done == 40:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         pack(folder, out, progress=stop)
-    assert list(out.parent.iterdir()) == []
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        ".faces.pack.journal",
+        ".faces.pack.part",
+    ]
+    told = []
+    _, resumed = pack(folder, out, progress=lambda done, total: told.append(done))
+    assert told == list(range(41, 61))
+    assert list(out.parent.iterdir()) == [out]
+    assert resumed.digest == pack(folder, out, overwrite=True)[1].digest
 
 
 def test_an_existing_file_is_not_overwritten_unawares(folder, out):
