@@ -28,7 +28,7 @@ from pydantic import (
 
 from frnas_search.errors import RunFileError
 from frnas_search.schedule import Fidelity
-from results.objectives import OBJECTIVE_NAMES
+from results.objectives import NEEDS, OBJECTIVE_NAMES
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
 from search_space.faults import space_faults
@@ -294,6 +294,7 @@ class TrainingSection(Section):
     warmup_fraction: Fraction = 0.1
     clip_grad_norm: PositiveNumber | None = 5.0
     augmentation: Fraction = 0.5
+    erasing: Fraction = 0.0
     ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -313,6 +314,12 @@ class EvaluationSection(Section):
     flip: bool = True
     batch_size: PositiveInt = 256
     n_replicates: Annotated[int, Field(ge=100, strict=True)] = 1000
+    n_permutations: Annotated[int, Field(ge=0, strict=True)] = 1000
+    verification: bool = False
+    fmr: Annotated[Number, Field(gt=0, lt=1)] = 1e-3
+    open_set: bool = False
+    fpir: Annotated[Number, Field(gt=0, lt=1)] = 0.01
+    tables: bool = False
 
     def settings(self) -> EvaluationSettings:
         """The same as the workers' own record."""
@@ -406,7 +413,18 @@ def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
         ]
         if len(set(named)) < len(named):
             faults.append("objectives: one is named twice; name each once")
+        faults += _faults_of_unmeasured(named, raw.get("evaluation"))
     return faults
+
+
+def _faults_of_unmeasured(objectives: list[str], evaluation: object) -> list[str]:
+    """Objectives that nothing would measure, which every trial would fail for."""
+    section = evaluation if isinstance(evaluation, Mapping) else {}
+    return [
+        f"objectives: {each!r} needs `evaluation.{NEEDS[each]}: true`"
+        for each in dict.fromkeys(objectives)
+        if each in NEEDS and not section.get(NEEDS[each])
+    ]
 
 
 def _faults_of(error: Any) -> list[str]:

@@ -65,9 +65,61 @@ _SIZES = {
         scale="log",
     ),
 }
-_FRACTIONS = ("error", "disparity", "worst_group_error")
 
-OBJECTIVE_NAMES = ("error", "rank_disparity", "disparity", "worst_group_error", *_SIZES)
+
+def _fraction(name: str) -> Objective:
+    return Objective(name=name, unit="fraction", reference=1.0, bound=1.0)
+
+
+def _relative(name: str) -> Objective:
+    # |1 - a / b| has no bound; above the reference one group's rate is twice the other's.
+    return Objective(name=name, unit="ratio", reference=1.0, bound=10.0)
+
+
+def _multiple(name: str) -> Objective:
+    # Largest over smallest; rates are smoothed, so it is finite. 1 is parity.
+    return Objective(name=name, unit="ratio", reference=100.0, bound=1e4, scale="log", best=1.0)
+
+
+# Of the faces, but for those whose bound depends on how many people there are.
+_MEASURED = {
+    each.name: each
+    for each in (
+        _fraction("error"),
+        _fraction("disparity"),
+        _fraction("worst_group_error"),
+        _relative("ratio"),
+        _relative("rank_ratio"),
+        _relative("error_ratio"),
+        Objective(
+            name="accuracy_std",
+            unit="fraction",
+            reference=math.sqrt(0.5),  # of two groups with accuracies 0 and 1
+            bound=math.sqrt(0.5),
+        ),
+        _multiple("ser"),
+        _fraction("min_max_gap"),
+        _fraction("fnmr"),
+        _fraction("fdr_gap"),
+        _multiple("inequity_rate"),
+        _fraction("garbe"),
+        _multiple("max_geomean_fmr"),
+        _multiple("max_geomean_fnmr"),
+        _fraction("fnir"),
+    )
+}
+_OF_RANKS = ("rank_disparity", "log_rank_disparity")
+
+NEEDS = {
+    **dict.fromkeys(
+        ("fnmr", "fdr_gap", "inequity_rate", "garbe", "max_geomean_fmr", "max_geomean_fnmr"),
+        "verification",
+    ),
+    "fnir": "open_set",
+}
+"""Objective -> the part of an evaluation that is off by default and measures it."""
+
+OBJECTIVE_NAMES = ("error", *_OF_RANKS, *(n for n in _MEASURED if n != "error"), *_SIZES)
 
 
 def objective(name: str, *, n_identities: int) -> Objective:
@@ -85,11 +137,20 @@ def objective(name: str, *, n_identities: int) -> Objective:
         raise ValueError(
             f"a gallery of {n_identities} identities cannot be ranked; give 2 or more"
         )
-    if name == "rank_disparity":
-        worst = float(n_identities - 1)
-        return Objective(name=name, unit="ranks", reference=worst / 10, bound=worst, scale="log")
-    if name in _SIZES:
-        return _SIZES[name]
-    if name in _FRACTIONS:
-        return Objective(name=name, unit="fraction", reference=1.0, bound=1.0)
-    raise ValueError(f"unknown objective {name!r}; choose from {', '.join(OBJECTIVE_NAMES)}")
+    worst = float(n_identities - 1)
+    known = {
+        **_MEASURED,
+        **_SIZES,
+        "rank_disparity": Objective(
+            name="rank_disparity", unit="ranks", reference=worst / 10, bound=worst, scale="log"
+        ),
+        "log_rank_disparity": Objective(
+            name="log_rank_disparity",
+            unit="log ranks",
+            reference=math.log1p(worst),
+            bound=math.log1p(worst),
+        ),
+    }
+    if name not in known:
+        raise ValueError(f"unknown objective {name!r}; choose from {', '.join(OBJECTIVE_NAMES)}")
+    return known[name]

@@ -1,13 +1,13 @@
-"""Identification metrics from ranks: overall, per group, and the gaps between groups. Pure numpy.
+"""Identification metrics from ranks: overall, per group, and between groups. Pure numpy.
 
-Ratios with a zero denominator are None: no metric is ever NaN or infinite.
+What is computed between groups stands in `workers.fairness`. Ratios with a zero denominator are
+None: no metric is ever NaN or infinite.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from workers.angles import Angles, IntArray
 from workers.errors import DataError
+from workers.fairness import CATALOGUE, Rates, between_groups, costs_between, values_of
+
+CMC_RANKS = (1, 5, 10, 20, 50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class RankSummary:
         accuracy: Share of probes whose nearest neighbour is a mate.
         error: 1 - accuracy.
         mean_rank: Mean rank by identity; 0 is perfect.
+        mean_log_rank: Mean of ln(1 + rank by identity), which a few hard faces do not dominate.
         n_probes: Probes with a mate; those without one are not counted anywhere here.
         n_identities: Identities with such a probe.
     """
@@ -47,33 +51,9 @@ class RankSummary:
     accuracy: float
     error: float
     mean_rank: float
+    mean_log_rank: float
     n_probes: int
     n_identities: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gaps:
-    """How far the groups lie apart. With two groups these are the predecessor's five metrics.
-
-    For two groups, with labels in alphabetical order, the ratios are |1 - second / first|: of `f`
-    and `m`, or `female` and `male`, the women are the denominator, as in the predecessor's tables.
-    For more than two groups they are 1 - smallest / largest, which has no direction.
-
-    Attributes:
-        rank_disparity: Largest minus smallest mean rank.
-        disparity: Largest minus smallest accuracy.
-        ratio: Of the accuracies; None when the denominator is zero.
-        rank_ratio: Of the mean ranks; None when the denominator is zero.
-        error_ratio: Of the errors; None when the denominator is zero.
-        worst_group_error: The largest error of a group; levelling others down does not lower it.
-    """
-
-    rank_disparity: float
-    disparity: float
-    ratio: float | None
-    rank_ratio: float | None
-    error_ratio: float | None
-    worst_group_error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +62,18 @@ class Metrics:
 
     Attributes:
         groups: By label, in alphabetical order; only groups with at least one probe.
+        gaps: Every metric of `fairness.between_groups("identification")`. With two groups, labels
+            in alphabetical order, the ratios are |1 - second / first|: of `f` and `m`, or `female`
+            and `male`, the women are the denominator, as in the predecessor's tables.
+        cmc: Share of probes found among the first k identities, by k; overall and by label.
         n_singletons: Images without a mate: distractors in the gallery, never probes.
         n_ungrouped: Probes that belong to no group; they count overall only.
     """
 
     overall: RankSummary
     groups: Mapping[str, RankSummary]
-    gaps: Gaps
+    gaps: Mapping[str, float | None]
+    cmc: Mapping[str, Mapping[str, float]]
     n_singletons: int
     n_ungrouped: int
 
@@ -110,15 +95,21 @@ def evaluate_ranks(
     is_probe = ranks.rank_by_identity >= 0
     if not is_probe.any():
         raise DataError("no image has a second one of the same identity; nothing can be ranked")
-    groups: dict[str, RankSummary] = {}
+    found: dict[str, NDArray[np.bool_]] = {}
     for label in sorted(labels):
         rows = is_probe & (codes == labels.index(label))
         if rows.any():
-            groups[label] = summarise(ranks.rank_by_identity[rows], identity[rows])
+            found[label] = rows
+    by_identity = ranks.rank_by_identity
+    groups = {label: summarise(by_identity[rows], identity[rows]) for label, rows in found.items()}
     return Metrics(
         overall=summarise(ranks.rank_by_identity[is_probe], identity[is_probe]),
         groups=groups,
         gaps=gaps_between(groups),
+        cmc={
+            "overall": cmc(by_identity[is_probe]),
+            **{label: cmc(by_identity[rows]) for label, rows in found.items()},
+        },
         n_singletons=int((~is_probe).sum()),
         n_ungrouped=int((is_probe & (codes < 0)).sum()),
     )
@@ -131,13 +122,14 @@ def summarise(ranks: NDArray[np.int64], identity: IntArray) -> RankSummary:
         accuracy=float(np.mean(ranks == 0)),
         error=error,
         mean_rank=float(np.mean(ranks)),
+        mean_log_rank=float(np.mean(np.log1p(ranks))),
         n_probes=len(ranks),
         n_identities=len(np.unique(identity)),
     )
 
 
-def gaps_between(groups: Mapping[str, RankSummary]) -> Gaps:
-    """Gaps between two or more groups.
+def gaps_between(groups: Mapping[str, RankSummary]) -> dict[str, float | None]:
+    """The catalogue's metrics of identification between two or more groups.
 
     Raises:
         DataError: There are fewer than two groups.
@@ -147,42 +139,41 @@ def gaps_between(groups: Mapping[str, RankSummary]) -> Gaps:
             f"groups cannot be compared: probes with a mate belong to {sorted(groups) or 'none'}; "
             f"choose a group column with two or more labels in this split"
         )
+    return values_of(between_groups("identification"), rates_of(groups))
+
+
+def cmc(ranks: IntArray) -> dict[str, float]:
+    """The cumulative match characteristic at the ranks of `CMC_RANKS`, by k as text.
+
+    Args:
+        ranks: (n,), 0 is the first place; of probes with a mate, at least one.
+
+    Returns:
+        Share of probes whose nearest mate is among the first k, rising with k, 0..1.
+    """
+    return {str(k): float(np.mean(ranks < k)) for k in CMC_RANKS}
+
+
+def rates_of(groups: Mapping[str, RankSummary]) -> Rates:
+    """The rates of G groups, each (G,), in alphabetical order of their labels."""
     ordered = [groups[label] for label in sorted(groups)]
-    mean_ranks = [group.mean_rank for group in ordered]
-    accuracies = [group.accuracy for group in ordered]
-    errors = [group.error for group in ordered]
-    return Gaps(
-        rank_disparity=spread(mean_ranks),
-        disparity=spread(accuracies),
-        ratio=relative_gap(accuracies),
-        rank_ratio=relative_gap(mean_ranks),
-        error_ratio=relative_gap(errors),
-        worst_group_error=max(errors),
-    )
-
-
-def spread(values: Sequence[float]) -> float:
-    """Largest minus smallest; for two values their absolute difference."""
-    return max(abs(a - b) for a, b in combinations(values, 2))
-
-
-def relative_gap(values: Sequence[float]) -> float | None:
-    """|1 - second / first| of two values, 1 - smallest / largest of more; None if undefined."""
-    if len(values) == 2:
-        first, second = values
-        return abs(1.0 - second / first) if first else None
-    largest = max(values)
-    return 1.0 - min(values) / largest if largest else None
+    return {
+        "accuracy": np.array([group.accuracy for group in ordered]),
+        "error": np.array([group.error for group in ordered]),
+        "mean_rank": np.array([group.mean_rank for group in ordered]),
+        "mean_log_rank": np.array([group.mean_log_rank for group in ordered]),
+        "n_probes": np.array([group.n_probes for group in ordered], np.float64),
+    }
 
 
 def costs_of(metrics: Metrics) -> dict[str, float]:
-    """Every metric that can be an objective, by the objective's name."""
-    return {
-        "error": metrics.overall.error,
-        "rank_disparity": metrics.gaps.rank_disparity,
-        "disparity": metrics.gaps.disparity,
-        "worst_group_error": metrics.gaps.worst_group_error,
-    }
+    """Every metric of identification that can be an objective, by the objective's name."""
+    between = costs_between(between_groups("identification"), rates_of(metrics.groups))
+    return {"error": float(CATALOGUE["error"].cost(_rates_of_all(metrics))), **between}
+
+
+def _rates_of_all(metrics: Metrics) -> Rates:
+    return rates_of({"all": metrics.overall})
 
 
 def metrics_to_json(metrics: Metrics, angles: Angles) -> dict[str, Any]:
@@ -191,7 +182,7 @@ def metrics_to_json(metrics: Metrics, angles: Angles) -> dict[str, Any]:
     The angles of all and of each group stand beside their other metrics.
     """
     return {
-        "overall": {**asdict(metrics.overall), **asdict(metrics.gaps), **angles.overall},
+        "overall": {**asdict(metrics.overall), **metrics.gaps, **angles.overall},
         "groups": {
             label: {**asdict(group), **angles.groups.get(label, {})}
             for label, group in metrics.groups.items()
@@ -200,4 +191,5 @@ def metrics_to_json(metrics: Metrics, angles: Angles) -> dict[str, Any]:
         "n_identities": metrics.overall.n_identities,
         "n_singletons": metrics.n_singletons,
         "n_ungrouped": metrics.n_ungrouped,
+        "cmc": {label: dict(curve) for label, curve in metrics.cmc.items()},
     }

@@ -258,10 +258,14 @@ def _suspected_copies(vectors: Tensor) -> Tensor:
     odd = odd.to(vectors.device)
     hashes = torch.cat(
         # Wraps around on purpose. Adding zero makes one of the two zeros, which compare equal.
-        [((part + 0.0).view(torch.int32) * odd).sum(dim=1) for part in vectors.split(_HASHED_ROWS)]
+        [
+            ((part + 0.0).view(torch.int32) * odd).sum(dim=1)
+            for part in torch.split(vectors, _HASHED_ROWS)
+        ]
     )
     _, member, counts = torch.unique(hashes, return_inverse=True, return_counts=True)
-    return (counts[member] > 1).nonzero().squeeze(1)
+    suspects: Tensor = (counts[member] > 1).nonzero().squeeze(1)
+    return suspects
 
 
 def _unsorted(values: Tensor, order: IntArray) -> NDArray[np.int64]:

@@ -45,12 +45,13 @@ class TrainingSettings:
         warmup_fraction: Share of the maximal epochs over which the learning rate rises.
         augmentation: Strength 0..1 of shift, rotation, scaling, brightness and contrast; the
             horizontal flip is on whenever the strength is above 0.
+        erasing: Probability of a grey rectangle in a training picture.
         ema_decay: 0 evaluates the weights themselves; else an exponential moving average.
         timeout_seconds: A trial that takes longer is ended and recorded as timed out.
         memory_gb: Gigabytes (10^9 bytes) that a training step may take; None takes nine tenths of
             what is free when it starts. A batch that needs more is trained in parts.
-        checkpoint_seconds: A training also saves itself at the first end of an epoch after this
-            long since it last did, so that a lost worker costs no more.
+        checkpoint_seconds: A training also saves itself this long after it last did, in the middle
+            of an epoch too, so that a lost worker costs no more.
     """
 
     batch_size: int = 64
@@ -63,6 +64,7 @@ class TrainingSettings:
     warmup_fraction: float = 0.1
     clip_grad_norm: float | None = 5.0
     augmentation: float = 0.5
+    erasing: float = 0.0
     ema_decay: float = 0.0
     precision: Precision = "auto"
     device: Device = "auto"
@@ -79,13 +81,26 @@ class EvaluationSettings:
         max_images_per_identity: Identities with more keep a seeded choice of this many; rank and
             error depend on images per identity, so uneven counts would pass for disparity.
         flip: Embed each picture and its mirror image and add both.
+        batch_size: Pictures at a time; halved where that does not fit into a GPU's memory.
         n_replicates: Resamplings of identities behind the 95 % intervals.
+        n_permutations: Shuffles of the groups behind the p-values; 0 for none.
+        verification: Compare all pairs at one threshold, too. Retraining always does all three.
+        fmr: False match rate of all pairs together that sets the threshold.
+        open_set: Search an enrolled gallery, too, also for people who are not in it.
+        fpir: Share of searches for these that may find somebody.
+        tables: Write tables by every group column, too.
     """
 
     max_images_per_identity: int = 10
     flip: bool = True
     batch_size: int = 256
     n_replicates: int = 1000
+    n_permutations: int = 1000
+    verification: bool = False
+    fmr: float = 1e-3
+    open_set: bool = False
+    fpir: float = 0.01
+    tables: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
