@@ -16,7 +16,11 @@ MAX_SCALE = 0.16
 MAX_SHIFT = 0.12
 MAX_BRIGHTNESS = 0.4
 MAX_CONTRAST = 0.4
+MAX_ERASED_AREA = 0.25
+MIN_ERASED_AREA = 0.02
+MAX_ERASED_ASPECT = 2.0
 _N_DRAWS = 7
+_N_ERASING_DRAWS = 5
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -24,13 +28,20 @@ def normalise(images: Tensor) -> Tensor:
     return images.to(torch.float32) / 127.5 - 1.0
 
 
-def draw_changes(n_images: int, *, generator: torch.Generator) -> Tensor:
-    """Numbers in [-1, 1), float32 (n_images, 7), that `augment` turns into changes."""
-    return torch.rand(n_images, _N_DRAWS, generator=generator).mul_(2.0).sub_(1.0)
+def draw_changes(n_images: int, *, generator: torch.Generator, erasing: bool = False) -> Tensor:
+    """Numbers in [-1, 1), float32 (n_images, 7 or 12), that `augment` turns into changes.
+
+    The first seven are the same with and without those for erasing.
+    """
+    changes = torch.rand(n_images, _N_DRAWS, generator=generator)
+    if erasing:
+        more = torch.rand(n_images, _N_ERASING_DRAWS, generator=generator)
+        changes = torch.cat([changes, more], dim=1)
+    return changes.mul_(2.0).sub_(1.0)
 
 
-def augment(images: Tensor, changes: Tensor, *, strength: float) -> Tensor:
-    """Mirror, rotate, scale, shift, brighten and stretch every picture by its own numbers.
+def augment(images: Tensor, changes: Tensor, *, strength: float, erasing: float = 0.0) -> Tensor:
+    """Mirror, rotate, scale, shift, brighten, stretch and partly erase every picture.
 
     At strength 1 the limits are 20 degrees, 16 % in scale, 12 % of the side in shift, 40 % of
     half the pixel range in brightness and 40 % in contrast; they shrink with the strength. Half of
@@ -38,15 +49,21 @@ def augment(images: Tensor, changes: Tensor, *, strength: float) -> Tensor:
 
     Args:
         images: uint8 (b, c, s, s).
-        changes: (b, 7) on the same device, from `draw_changes`.
+        changes: (b, 7), or (b, 12) to erase, on the same device, from `draw_changes`.
         strength: 0..1.
+        erasing: Probability, 0..1, that a rectangle of 2 to 25 % of the picture becomes grey
+            (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
 
     Returns:
         float32 (b, c, s, s) in [-1, 1].
     """
     pictures = normalise(images)
-    if strength <= 0.0:
-        return pictures
+    if strength > 0.0:
+        pictures = _moved_and_lit(pictures, changes, strength)
+    return _erased(pictures, changes[:, _N_DRAWS:], erasing) if erasing > 0.0 else pictures
+
+
+def _moved_and_lit(pictures: Tensor, changes: Tensor, strength: float) -> Tensor:
     grid = F.affine_grid(_affine(changes, strength), list(pictures.shape), align_corners=False)
     moved = F.grid_sample(
         pictures, grid, mode="bilinear", padding_mode="border", align_corners=False
@@ -55,6 +72,21 @@ def augment(images: Tensor, changes: Tensor, *, strength: float) -> Tensor:
     brightness = (strength * MAX_BRIGHTNESS * changes[:, 6])[:, None, None, None]
     mean = moved.mean(dim=(1, 2, 3), keepdim=True)
     return ((moved - mean) * contrast + mean + brightness).clamp_(-1.0, 1.0)
+
+
+def _erased(pictures: Tensor, changes: Tensor, probability: float) -> Tensor:
+    """A rectangle of its own in every chosen picture, wholly inside it, set to 0."""
+    side = pictures.shape[-1]
+    chosen, area, aspect, place_y, place_x = ((changes + 1.0) / 2.0).unbind(dim=1)
+    area = MIN_ERASED_AREA + area * (MAX_ERASED_AREA - MIN_ERASED_AREA)
+    aspect = MAX_ERASED_ASPECT ** (2.0 * aspect - 1.0)
+    height, width = (area * aspect).sqrt() * side, (area / aspect).sqrt() * side
+    top, left = place_y * (side - height), place_x * (side - width)
+    pixels = torch.arange(side, device=pictures.device) + 0.5
+    rows = (pixels >= top[:, None]) & (pixels < (top + height)[:, None])
+    columns = (pixels >= left[:, None]) & (pixels < (left + width)[:, None])
+    inside = rows[:, :, None] & columns[:, None, :] & (chosen < probability)[:, None, None]
+    return pictures.masked_fill(inside[:, None], 0.0)
 
 
 def _affine(changes: Tensor, strength: float) -> Tensor:

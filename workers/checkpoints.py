@@ -12,7 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from workers.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 N_KEPT = 2
-_NAME = re.compile(r"epochs-(\d{4,})\.pt")
+_NAME = re.compile(r"epochs-(\d{4,})(?:\+(\d{6,}))?\.pt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A training after a whole number of epochs, with everything needed to go on.
+    """A training with everything needed to go on.
 
     Attributes:
         fingerprint: What the training was of, see `fingerprint`.
@@ -39,6 +39,9 @@ class Checkpoint:
         averaged: State of the averaged network; None when no average is kept.
         group_log_weights: Of group DRO, see `workers.training.Training`; None without it.
         n_splits: Parts in which each batch was trained.
+        steps: Steps trained of the epoch after these; 0 between two epochs.
+        loss_sum: Of these steps; None between two epochs.
+        random_states: See `workers.training.Training`.
     """
 
     fingerprint: str
@@ -50,6 +53,9 @@ class Checkpoint:
     averaged: dict[str, Any] | None = None
     group_log_weights: Tensor | None = None
     n_splits: int = 1
+    steps: int = 0
+    loss_sum: Tensor | None = None
+    random_states: list[Tensor] = field(default_factory=list)
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -57,9 +63,10 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
-def checkpoint_path(directory: Path, *, epochs: int) -> Path:
-    """Where the checkpoint after `epochs` epochs lies."""
-    return directory / f"epochs-{epochs:04d}.pt"
+def checkpoint_path(directory: Path, *, epochs: int, steps: int = 0) -> Path:
+    """Where the checkpoint after so many epochs, and steps of the next one, lies."""
+    within = f"+{steps:06d}" if steps else ""
+    return directory / f"epochs-{epochs:04d}{within}.pt"
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
@@ -68,10 +75,10 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         CheckpointError: It cannot be written, such as on a full disk; none is changed.
     """
-    path = checkpoint_path(directory, epochs=checkpoint.epochs)
+    path = checkpoint_path(directory, epochs=checkpoint.epochs, steps=checkpoint.steps)
     # Into memory first: torch reports a full disk as a failure of its archive.
     content = io.BytesIO()
-    torch.save({field.name: getattr(checkpoint, field.name) for field in _FIELDS}, content)
+    torch.save({each.name: getattr(checkpoint, each.name) for each in _FIELDS}, content)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -89,12 +96,12 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
 
 
 def latest_checkpoint(directory: Path, *, up_to_epochs: int) -> Path | None:
-    """The intact checkpoint with the most epochs, at most `up_to_epochs`; None without one.
+    """The intact checkpoint with the most training, at most `up_to_epochs`; None without one.
 
     A file that was cut off or has changed on disk is passed over with a warning.
     """
-    for epochs, path in sorted(_numbered(directory), reverse=True):
-        if epochs > up_to_epochs:
+    for done, path in sorted(_numbered(directory), reverse=True):
+        if done > (up_to_epochs, 0):
             continue
         if _is_intact(path):
             return path
@@ -127,11 +134,12 @@ def load_checkpoint(path: Path, *, expected_fingerprint: str) -> Checkpoint:
 _FIELDS = fields(Checkpoint)
 
 
-def _numbered(directory: Path) -> list[tuple[int, Path]]:
+def _numbered(directory: Path) -> list[tuple[tuple[int, int], Path]]:
+    """Each checkpoint's epochs and steps, and its path."""
     if not directory.is_dir():
         return []
     found = ((_NAME.fullmatch(path.name), path) for path in directory.iterdir())
-    return [(int(match.group(1)), path) for match, path in found if match]
+    return [((int(match[1]), int(match[2] or 0)), path) for match, path in found if match]
 
 
 def _is_intact(path: Path) -> bool:

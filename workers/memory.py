@@ -28,7 +28,7 @@ USED_SHARE = 0.9
 
 _GB = 1e9
 _FLOAT_BYTES = 4
-_SMALLEST_PART = 2  # pictures; batch norm needs two
+SMALLEST_PART = 2  # pictures; batch norm needs two
 _LOGIT_TENSORS = 6  # of shape (batch, n_classes) that the most demanding head and its loss keep
 _OPTIMIZER_SLOTS = {"SGD": 1, "Adam": 2, "AdamW": 2}  # numbers kept for each weight
 _LOWERED = {
@@ -217,7 +217,7 @@ def _n_bytes(tensors: Iterable[Tensor]) -> int:
 
 def _possible_splits(batch_size: int) -> Iterator[int]:
     n_parts = 1
-    while batch_size // n_parts >= _SMALLEST_PART:
+    while batch_size // n_parts >= SMALLEST_PART:
         yield n_parts
         n_parts *= 2
 

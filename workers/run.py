@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from workers.errors import (
     TrainingDivergedError,
 )
 from workers.evaluation import Evaluation, evaluate
-from workers.memory import MemoryPlan, available_bytes, measure_step, plan_memory
+from workers.memory import SMALLEST_PART, MemoryPlan, available_bytes, measure_step, plan_memory
 from workers.models import ModelDescription, save_model
 from workers.pack import Pack, open_pack
 from workers.pictures import TrainingSet, choose_device, training_set
@@ -74,6 +74,17 @@ class _Progress:
     device: str = ""
     epochs_trained: int = 0
     checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What is trained, on what, and who hears of it."""
+
+    candidate: Candidate
+    data: TrainingSet
+    job: TrialJob
+    progress: _Progress
+    clock: Callable[[], float]
 
 
 def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> TrialOutcome:
@@ -134,8 +145,9 @@ def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict
     if checkpoint is not None:
         restore(training, checkpoint)
         logger.info("trial %s goes on after %d epochs", job.request.trial_id, training.epochs)
-    schedule = _schedule(candidate, data, job)
-    _train(training, data, replace(schedule, n_splits=memory.n_splits), job, progress, clock)
+    schedule = replace(_schedule(candidate, data, job), n_splits=memory.n_splits)
+    task = _Task(candidate=candidate, data=data, job=job, progress=progress, clock=clock)
+    n_splits = _train_in_memory(training, schedule, task)
     evaluation = evaluate(
         training.evaluated_network,
         pack,
@@ -145,35 +157,70 @@ def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict
         device=device,
     )
     # What is free is left out: a trial issued again has the same metrics.
-    used = {"bytes_needed": memory.bytes_needed, "n_splits": memory.n_splits}
+    used = {"bytes_needed": memory.bytes_needed, "n_splits": n_splits}
     metrics = {**evaluation.metrics, "training": _course(training, data), "memory": used}
     if job.model_directory is not None:
         _save_model(training, job, pack, metrics)
     return {**_costs(evaluation, network_costs, job.objectives), "metrics": metrics}
 
 
-def _train(
-    training: Training,
-    data: TrainingSet,
-    schedule: Schedule,
-    job: TrialJob,
-    progress: _Progress,
-    clock: Callable[[], float],
-) -> None:
+def _train_in_memory(training: Training, schedule: Schedule, task: _Task) -> int:
+    """Train to the job's epochs; returns the parts of each batch, doubled whenever memory ran out.
+
+    The prediction of memory knows nothing of what else takes some, such as another process.
+    """
+    while True:
+        try:
+            _train(training, schedule, task)
+        except (RuntimeError, MemoryError) as error:
+            n_splits = 2 * schedule.n_splits
+            is_memory = failure_kind(error) is FailureKind.OUT_OF_MEMORY
+            if not is_memory or schedule.batch_size // n_splits < SMALLEST_PART:
+                raise
+        else:
+            return schedule.n_splits
+        logger.warning(
+            "trial %s ran out of memory; it goes on from its last checkpoint with batches in %d "
+            "parts",
+            task.job.request.trial_id,
+            n_splits,
+        )
+        schedule = replace(schedule, n_splits=n_splits)
+        _begin_again(training, task)
+
+
+def _begin_again(training: Training, task: _Task) -> None:
+    """Put the training back to its last checkpoint, or to its beginning, in place."""
+    job = task.job
+    fresh = start_training(task.candidate, job.training, data=task.data, seed=job.request.seed)
+    checkpoint = _latest_checkpoint(job, task.progress)
+    if checkpoint is not None:
+        restore(fresh, checkpoint)
+    for field in fields(Training):  # in place, so that nobody keeps the old one's memory
+        setattr(training, field.name, getattr(fresh, field.name))
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train(training: Training, schedule: Schedule, task: _Task) -> None:
     """Train to the job's epochs; saves at the end, and now and then on the way."""
-    epochs = job.request.epochs
-    saved = clock()
-    while training.epochs < epochs:
-        train_epoch(training, data, schedule=schedule)
-        progress.epochs_trained += 1
-        is_due = clock() - saved >= job.training.checkpoint_seconds
-        if is_due or training.epochs == epochs:
+    job, progress = task.job, task.progress
+    saved = task.clock()
+
+    def is_due() -> bool:
+        return task.clock() - saved >= job.training.checkpoint_seconds
+
+    while training.epochs < job.request.epochs:
+        progress.epochs_trained += train_epoch(
+            training, task.data, schedule=schedule, should_pause=is_due
+        )
+        if training.epochs == job.request.epochs or is_due():
             checkpoint = to_checkpoint(
                 training, fingerprint=_fingerprint(job), n_splits=schedule.n_splits
             )
             path = save_checkpoint(_checkpoint_directory(job), checkpoint)
             progress.checkpoint = path.relative_to(job.run_directory).as_posix()
-            saved = clock()
+            saved = task.clock()
 
 
 def _schedule(candidate: Candidate, data: TrainingSet, job: TrialJob) -> Schedule:

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +56,10 @@ class Training:
             without it.
         epochs: Epochs done since the very beginning.
         losses: Mean loss of each epoch done.
+        steps: Steps done of the epoch after these; 0 between two epochs.
+        loss_sum: Of these steps; None between two epochs.
+        random_states: Torch's, of the CPU and on a GPU of that too, after these steps; empty
+            between two epochs.
     """
 
     network: nn.Module
@@ -70,6 +74,9 @@ class Training:
     seed: int
     epochs: int = 0
     losses: list[float] = field(default_factory=list)
+    steps: int = 0
+    loss_sum: Tensor | None = None
+    random_states: list[Tensor] = field(default_factory=list)
 
     @property
     def evaluated_network(self) -> nn.Module:
@@ -128,45 +135,76 @@ def start_training(
     )
 
 
-def train_epoch(training: Training, data: TrainingSet, *, schedule: Schedule) -> None:
-    """Train one more epoch, in place.
+def train_epoch(
+    training: Training,
+    data: TrainingSet,
+    *,
+    schedule: Schedule,
+    should_pause: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train one more epoch, or go on with the one that was paused, in place.
 
     The global random state, which dropout and drop-path draw from, is seeded for the epoch and
     restored afterwards.
+
+    Args:
+        training: What is trained.
+        data: What it is trained on.
+        schedule: See `workers.recipe.plan`.
+        should_pause: Asked after each step but the epoch's last.
+
+    Returns:
+        Whether the epoch is done. Else it was paused; the next call goes on after the same step,
+        to the same weights, bit for bit on a CPU.
 
     Raises:
         TrainingDivergedError: The loss stopped being finite.
     """
     device, epoch, recipe = data.pictures.device, training.epochs, training.recipe
     parameters = [*training.network.parameters(), *training.head.parameters()]
-    order = epoch_order(
-        training.treatment,
-        len(data.classes),
-        generator=_generator(training.seed, epoch, _ORDER),
-    )
-    changes = draw_changes(
-        len(order), generator=_generator(training.seed, epoch, _AUGMENTATION)
-    ).to(device)
-    loss_sum = torch.zeros((), device=device)
+    order, changes = _drawn_epoch(training, data)
+    if training.loss_sum is None:
+        training.loss_sum = torch.zeros((), device=device)
     training.network.train()
     training.head.train()
-    with _seeded(device, _derived_seed(training.seed, epoch, _TORCH)):
-        for index in range(schedule.steps_per_epoch):
+    with _random_states(training, device):
+        while training.steps < schedule.steps_per_epoch:
+            index = training.steps
             step = epoch * schedule.steps_per_epoch + index
             _set_rate(training.optimizer, training.learning_rate, schedule, step)
             training.optimizer.zero_grad(set_to_none=True)
             places = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
             batch = _Batch(data=data, rows=order[places], changes=changes[places], step=step)
-            loss_sum += _add_gradients(training, batch, n_splits=schedule.n_splits)
+            training.loss_sum += _add_gradients(training, batch, n_splits=schedule.n_splits)
             if recipe.clip_grad_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, recipe.clip_grad_norm)
             training.optimizer.step()
             _update_average(training, recipe.ema_decay, step)
             if index % _CHECKED_STEPS == 0:
-                _require_finite(loss_sum, step)
-    _require_finite(loss_sum, (epoch + 1) * schedule.steps_per_epoch)
-    training.losses.append(float(loss_sum) / schedule.steps_per_epoch)
-    training.epochs = epoch + 1
+                _require_finite(training.loss_sum, step)
+            training.steps = index + 1
+            if training.steps < schedule.steps_per_epoch and should_pause():
+                training.random_states = _present_random_states(device)
+                return False
+    _require_finite(training.loss_sum, (epoch + 1) * schedule.steps_per_epoch)
+    training.losses.append(float(training.loss_sum) / schedule.steps_per_epoch)
+    training.epochs, training.steps = epoch + 1, 0
+    training.loss_sum, training.random_states = None, []
+    return True
+
+
+def _drawn_epoch(training: Training, data: TrainingSet) -> tuple[Tensor, Tensor]:
+    """The epoch's rows in order, int64 on the CPU, and the changes of their pictures."""
+    seed, epoch = training.seed, training.epochs
+    order = epoch_order(
+        training.treatment, len(data.classes), generator=_generator(seed, epoch, _ORDER)
+    )
+    changes = draw_changes(
+        len(order),
+        generator=_generator(seed, epoch, _AUGMENTATION),
+        erasing=training.recipe.erasing > 0.0,
+    )
+    return order, changes.to(data.pictures.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,7 +251,10 @@ def _losses(training: Training, batch: _Batch, part: slice) -> tuple[Tensor, Ten
     data, recipe, device = batch.data, training.recipe, batch.data.pictures.device
     rows = batch.rows[part]
     images = augment(
-        data.pictures.gather(rows), batch.changes[part], strength=recipe.augmentation
+        data.pictures.gather(rows),
+        batch.changes[part],
+        strength=recipe.augmentation,
+        erasing=recipe.erasing,
     ).contiguous(memory_format=torch.channels_last)
     with _autocast(recipe, device):
         embeddings = training.network(images)
@@ -267,7 +308,7 @@ def _robust_weights(training: Training, batch: _Batch, losses: Tensor) -> Tensor
 
 
 def to_checkpoint(training: Training, *, fingerprint: str, n_splits: int = 1) -> Checkpoint:
-    """Everything needed to go on after the epochs done so far.
+    """Everything needed to go on after the epochs and steps done so far.
 
     Args:
         training: What is saved.
@@ -284,6 +325,9 @@ def to_checkpoint(training: Training, *, fingerprint: str, n_splits: int = 1) ->
         averaged=None if training.averaged is None else training.averaged.state_dict(),
         group_log_weights=training.group_log_weights,
         n_splits=n_splits,
+        steps=training.steps,
+        loss_sum=training.loss_sum,
+        random_states=training.random_states,
     )
 
 
@@ -300,6 +344,10 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
         )
     training.epochs = checkpoint.epochs
     training.losses = list(checkpoint.losses)
+    training.steps = checkpoint.steps
+    training.random_states = list(checkpoint.random_states)
+    device = next(training.network.parameters()).device
+    training.loss_sum = None if checkpoint.loss_sum is None else checkpoint.loss_sum.to(device)
 
 
 def _set_rate(
@@ -351,11 +399,20 @@ def _require_finite(loss_sum: Tensor, step: int) -> None:
 
 
 @contextlib.contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+def _random_states(training: Training, device: torch.device) -> Iterator[None]:
+    """Torch's random state for the epoch: seeded for it, or as it was at the pause."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(_derived_seed(training.seed, training.epochs, _TORCH))
+        if training.random_states:
+            torch.set_rng_state(training.random_states[0])
+        if len(training.random_states) > 1 and device.type == "cuda":
+            torch.cuda.set_rng_state(training.random_states[1], device)
         yield
+
+
+def _present_random_states(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
 def _derived_seed(seed: int, epoch: int, purpose: int) -> int:

@@ -102,3 +102,33 @@ def test_the_same_generator_state_gives_the_same_pictures() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_numbers_for_erasing_leave_the_others_as_they_are() -> None:
+    plain = draw_changes(5, generator=torch.Generator().manual_seed(3))
+    more = draw_changes(5, generator=torch.Generator().manual_seed(3), erasing=True)
+    assert torch.equal(more[:, :7], plain)
+    assert more.shape == (5, 12)
+
+
+def test_the_share_of_pictures_that_is_asked_for_loses_a_rectangle() -> None:
+    images = torch.full((1500, 1, 32, 32), 255, dtype=torch.uint8)
+    changes = draw_changes(1500, generator=torch.Generator().manual_seed(0), erasing=True)
+    erased = augment(images, changes, strength=0.0, erasing=0.3)[:, 0] == 0.0
+    touched = erased.any(dim=(1, 2))
+    assert touched.float().mean().item() == pytest.approx(0.3, abs=0.04)
+    for mask in erased[touched]:
+        rows, columns = mask.any(dim=1), mask.any(dim=0)
+        assert torch.equal(mask, rows[:, None] & columns[None, :])  # one rectangle
+        share = mask.float().mean().item()
+        assert 0.01 < share < 0.29
+        aspect = rows.sum().item() / columns.sum().item()
+        assert 0.4 < aspect < 2.6
+    assert torch.equal(augment(images, changes, strength=0.0), normalise(images))
+
+
+def test_nothing_is_erased_twice_alike() -> None:
+    images = torch.full((50, 1, 32, 32), 255, dtype=torch.uint8)
+    changes = draw_changes(50, generator=torch.Generator().manual_seed(0), erasing=True)
+    erased = augment(images, changes, strength=0.0, erasing=1.0) == 0.0
+    assert len({mask.numpy().tobytes() for mask in erased}) == 50

@@ -48,6 +48,21 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.n_splits == 1
 
 
+def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(tmp_path: Path) -> None:
+    states = [torch.get_rng_state()]
+    within = replace(checkpoint(3), steps=120, loss_sum=torch.tensor(7.5), random_states=states)
+    save_checkpoint(tmp_path, checkpoint(3))
+    path = save_checkpoint(tmp_path, within)
+    assert path.name == "epochs-0003+000120.pt"
+    assert latest_checkpoint(tmp_path, up_to_epochs=4) == path
+    assert latest_checkpoint(tmp_path, up_to_epochs=3) == tmp_path / "epochs-0003.pt"
+    loaded = load_checkpoint(path, expected_fingerprint=MINE)
+    assert loaded.steps == 120
+    assert loaded.loss_sum is not None
+    assert float(loaded.loss_sum) == 7.5
+    assert torch.equal(loaded.random_states[0], states[0])
+
+
 def test_weights_of_groups_and_parts_are_saved_too(tmp_path: Path) -> None:
     weights = torch.tensor([-0.1, -2.4, -torch.inf], dtype=torch.float64)
     made = replace(checkpoint(3), group_log_weights=weights, n_splits=4)

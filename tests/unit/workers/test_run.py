@@ -20,6 +20,7 @@ from results.trial import (
 from search_space.candidate import Mitigation, SpaceSettings
 from search_space.decode import decode
 from search_space.errors import InvalidConfigurationError
+from workers.checkpoints import Checkpoint, save_checkpoint
 from workers.errors import (
     CheckpointError,
     CollapsedError,
@@ -30,6 +31,7 @@ from workers.errors import (
 from workers.memory import measure_step
 from workers.models import load_model
 from workers.pack import Pack
+from workers.pictures import TrainingSet
 from workers.run import failure_kind, run_trial
 from workers.settings import (
     DataSettings,
@@ -39,6 +41,7 @@ from workers.settings import (
     job_from_json,
     job_to_json,
 )
+from workers.training import Training, train_epoch
 
 SIZE, N_TRAIN = 32, 8  # of the pack
 CONFIGURATION = {
@@ -142,7 +145,66 @@ def test_a_long_training_saves_itself_on_the_way(job: TrialJob) -> None:
     hasty = replace(job, training=replace(job.training, checkpoint_seconds=0.0))
     run_trial(at_epochs(hasty, 4))
     folder = Path(job.run_directory) / job.checkpoint_directory
-    assert sorted(path.name for path in folder.iterdir()) == ["epochs-0003.pt", "epochs-0004.pt"]
+    first, last = sorted(path.name for path in folder.iterdir())
+    assert (first[:12], last) == ("epochs-0003+", "epochs-0004.pt")
+
+
+def test_a_trial_goes_on_in_the_middle_of_an_epoch(
+    job: TrialJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker dies when it has saved itself after the first step of the second epoch."""
+
+    def dying(directory: Path, checkpoint: Checkpoint) -> Path:
+        path = save_checkpoint(directory, checkpoint)
+        if (checkpoint.epochs, checkpoint.steps) == (1, 1):
+            raise KeyboardInterrupt
+        return path
+
+    straight = run_trial(replace(at_epochs(job, 2), run_directory=str(tmp_path / "other")))
+    hasty = replace(at_epochs(job, 2), training=replace(job.training, checkpoint_seconds=0.0))
+    with monkeypatch.context() as patched:
+        patched.setattr(workers.run, "save_checkpoint", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(hasty)
+    again = run_trial(at_epochs(job, 2))
+    assert again.epochs_trained == 1
+    assert same_result(straight, again)
+
+
+@pytest.mark.parametrize("n_failures", [1, 2])
+def test_a_training_that_runs_out_of_memory_goes_on_in_smaller_parts(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch, n_failures: int
+) -> None:
+    splits: list[int] = []
+
+    def short_of_memory(training: Training, data: TrainingSet, **options: Any) -> bool:
+        splits.append(options["schedule"].n_splits)
+        if len(splits) <= n_failures:
+            training.network = torch.nn.Linear(1, 1)  # whatever it left behind is not used
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return train_epoch(training, data, **options)
+
+    monkeypatch.setattr(workers.run, "train_epoch", short_of_memory)
+    outcome = run_trial(job)
+    assert outcome.failure is None, outcome.detail
+    assert splits[: n_failures + 1] == [1, 2, 4][: n_failures + 1]
+    assert outcome.metrics["memory"]["n_splits"] == 2**n_failures
+
+
+def test_a_training_that_never_fits_is_out_of_memory(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits: list[int] = []
+
+    def always(training: Training, data: TrainingSet, **options: Any) -> bool:
+        splits.append(options["schedule"].n_splits)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(workers.run, "train_epoch", always)
+    assert run_trial(job).failure is FailureKind.OUT_OF_MEMORY
+    batch_size = min(job.training.batch_size, 32)
+    assert splits == [2**n for n in range(len(splits))]
+    assert 2 <= batch_size // splits[-1] < 4
 
 
 def test_another_timeout_or_device_setting_does_not_refuse_the_checkpoint(job: TrialJob) -> None:

@@ -123,6 +123,46 @@ def test_training_in_rungs_through_checkpoints_equals_training_straight_bit_for_
     assert differing(rung, straight) == []
 
 
+@pytest.mark.parametrize("mitigation", [Mitigation(), Mitigation(name="group_dro", strength=0.5)])
+def test_an_epoch_that_pauses_after_every_step_is_the_same_epoch(
+    tmp_path: Path, data: TrainingSet, mitigation: Mitigation
+) -> None:
+    """Every step in another process: through a checkpoint, into a fresh training."""
+
+    def fresh() -> Training:
+        made = candidate("AdamW", "AdaFace", 1e-3, mitigation)
+        settings = replace(SETTINGS, batch_size=6, ema_decay=0.9, erasing=0.5)
+        training = start_training(made, settings, data=data, seed=7)
+        training.network = nn.Sequential(training.network, nn.Dropout(0.5))
+        training.averaged = None
+        return training
+
+    straight = fresh()
+    train(straight, data, epochs=3)
+    schedule = plan(straight.recipe, n_images=len(data.pictures), max_epochs=MAX_EPOCHS)
+    paused, n_pauses = fresh(), 0
+    while paused.epochs < 3:
+        torch.rand(n_pauses)  # another process is in another random state
+        if not train_epoch(paused, data, schedule=schedule, should_pause=lambda: True):
+            n_pauses += 1
+            assert len(paused.losses) == paused.epochs
+        path = save_checkpoint(tmp_path, to_checkpoint(paused, fingerprint="{}"))
+        paused = fresh()
+        restore(paused, load_checkpoint(path, expected_fingerprint="{}"))
+    assert n_pauses == 3 * (schedule.steps_per_epoch - 1) > 3
+    assert paused.losses == straight.losses
+    assert differing(paused, straight) == []
+
+
+def test_a_pause_leaves_the_global_random_state_alone(data: TrainingSet) -> None:
+    training = start_training(candidate(), SETTINGS, data=data, seed=0)
+    schedule = plan(training.recipe, n_images=len(data.pictures), max_epochs=MAX_EPOCHS)
+    state = torch.get_rng_state()
+    assert not train_epoch(training, data, schedule=schedule, should_pause=lambda: True)
+    assert (training.epochs, training.steps) == (0, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_random_layers_continue_bit_for_bit_too(data: TrainingSet) -> None:
     def with_dropout() -> Training:
         training = start_training(candidate(), SETTINGS, data=data, seed=0)
