@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +16,18 @@ from workers.face_source import FaceRow, FaceSource, clean_label, parse_split
 from workers.pack_table import ByteArray
 from workers.tensor_file import Array
 
+# What numpy and zipfile raise for a damaged archive or array; a size that is made up takes memory.
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 _IDENTITY_NAMES, _FILE_NAMES = "names", "files"
 _KEYS = ("images", "identity", "split", _IDENTITY_NAMES, _FILE_NAMES)
 
@@ -71,7 +84,7 @@ def _arrays(source: Path) -> dict[str, Array]:
     try:
         with np.load(source, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{source}: not an .npz file of plain arrays ({error}); save it again with numpy.savez"
         ) from None

@@ -63,6 +63,16 @@ __all__ = [
 ]
 
 _CHUNK_BYTES = 1 << 24
+# What a header of the right form with other things in it leads to.
+_DAMAGE = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,7 +153,7 @@ def open_pack(path: Path, *, verify: bool = False) -> Pack:
     _check_format(path, tensors.metadata)
     try:
         pack = _build(tensors)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: damaged pack ({error}); pack it again") from None
     _check_one_split(pack)
     if verify and _digest(tensors) != pack.digest:
@@ -155,7 +165,7 @@ def open_pack(path: Path, *, verify: bool = False) -> Pack:
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    found = metadata.get("format", "") if isinstance(metadata, dict) else ""
+    found = str(metadata.get("format", "")) if isinstance(metadata, dict) else ""
     family = FORMAT.rpartition("/")[0] + "/"
     if not found.startswith(family):
         raise DataError(f"{path}: not a pack; make one with `frnas data pack`")

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import PIL
+from PIL import UnidentifiedImageError
 
 from workers.any_source import open_source
 from workers.balance import balance_warnings
@@ -306,10 +307,17 @@ def _decode(
             is_enlarged = min(image.size) < form.size
             pixels = to_array(image, channels=form.channels, size=form.size)
         except BROKEN as error:
-            return _Picture(pixels=None, fault=str(error) or type(error).__name__)
+            return _Picture(pixels=None, fault=_why(error))
         return _Picture(pixels=pixels, is_enlarged=is_enlarged)
 
     yield from map_ahead(decode, rows)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a picture; the same words for the same fault."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format"
+    return str(error) or type(error).__name__
 
 
 @dataclass(slots=True, kw_only=True)

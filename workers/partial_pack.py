@@ -120,10 +120,11 @@ class PartialPack:
             line = json.loads(text)
             n_rows, crc, enlarged = int(line["rows"]), int(line["crc"]), int(line["enlarged"])
             faults = {int(row): str(why) for row, why in line["faults"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return False
         n_bytes = (n_rows - self.n_rows - len(faults)) * self.row_bytes
-        if n_rows <= self.n_rows or n_bytes < 0:
+        is_block = all(self.n_rows <= row < n_rows for row in faults)
+        if n_rows <= self.n_rows or n_bytes < 0 or not is_block:
             return False
         data = self.stream.read(n_bytes)
         if len(data) != n_bytes or zlib.crc32(data) != crc:

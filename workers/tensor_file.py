@@ -138,7 +138,7 @@ def open_tensor_file(path: Path) -> TensorFile:
     metadata = header.pop("__metadata__", {})
     try:
         entries = {name: _entry(name, value, start) for name, value in header.items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise _foreign(path) from None
     end = max((entry.offset + entry.n_bytes for entry in entries.values()), default=start)
     if file_bytes != end:
@@ -159,7 +159,7 @@ def _read_header(stream: BinaryIO, path: Path, file_bytes: int) -> tuple[dict[st
         raise DataError(f"{path}: truncated within its header; copy or pack it again")
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _foreign(path) from None
     if not isinstance(header, dict):
         raise _foreign(path)

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from frnas_search.cli_data import data_app
+from tests.face_sets import bin_set, celeba, lfw, vggface2
 from workers.errors import DataError
 from workers.pack import open_pack
 from workers.pack_info import pack_info_schema
@@ -182,7 +183,54 @@ def test_options_of_synthetic_reach_the_pack(out):
     assert {name: getattr(expected, name) for name in recorded} == recorded
 
 
-@pytest.mark.parametrize("command", ["pack", "info", "synthetic"])
+def test_a_known_data_set_is_packed_with_its_own_splits_and_an_intersection(tmp_path, out):
+    printed, _ = run("pack", celeba(tmp_path / "c"), "--out", out, "--group", "gender*Smiling")
+    assert "gender*Smiling: f*yes" in printed
+    made = open_pack(out, verify=True)
+    assert f"digest of the splits {made.splits_digest}" in printed
+    assert made.settings["splits"] == "source"
+
+
+def test_a_verification_set_says_how_many_pairs_it_has(tmp_path, out):
+    printed, _ = run("pack", bin_set(tmp_path / "lfw.bin"), "--out", out, "--format", "bin")
+    assert "20 pairs to verify, 10 of one person, 10 folds" in printed
+    document = json.loads(run("info", out, "--json")[0])
+    Draft202012Validator(pack_info_schema()).validate(document)
+    assert document["pairs"] == {"pairs": 20, "genuine": 10, "impostor": 10, "folds": 10}
+    assert document["splits_digest"] == open_pack(out).splits_digest
+
+
+def test_splits_pairs_and_val_identities_reach_the_pack(tmp_path, out):
+    folder = lfw(tmp_path / "l")
+    splits, pairs = tmp_path / "s.csv", (folder / "pairs.txt").rename(tmp_path / "p.txt")
+    splits.write_text("identity,split\nAnn_Lee,test\nBob_Roy,val\nEve,train\n")
+    run("pack", folder, "--out", out, "--splits", splits, "--pairs", pairs)
+    assert open_pack(out).settings["splits_file"] == str(splits)
+    assert open_pack(out).settings["pairs_file"] == str(pairs)
+    run("pack", vggface2(tmp_path / "v"), "--out", out, "--overwrite", "--val-identities", 1)
+    assert open_pack(out).settings["max_val_identities"] == 1
+
+
+def test_splits_are_written_for_another_pack(folder, out, tmp_path):
+    run("pack", folder, "--out", out)
+    written = tmp_path / "s.csv"
+    printed, _ = run("splits", out, "--out", written)
+    assert open_pack(out).splits_digest in printed
+    run("pack", folder, "--out", tmp_path / "b.pack", "--splits", written)
+    assert open_pack(tmp_path / "b.pack").splits_digest == open_pack(out).splits_digest
+    with pytest.raises(DataError, match="exists already"):
+        run("splits", out, "--out", written)
+
+
+def test_broken_pictures_are_listed_one_by_one(folder, out):
+    for i in range(8):
+        (folder / f"p{i}" / "0.png").write_bytes(b"no picture")
+    _, told = run("pack", folder, "--out", out, "--max-broken", 0.5)
+    assert "cannot be read: p7/0.png (not a picture of a known format)" in told
+    assert told.count("cannot be read: ") == 8
+
+
+@pytest.mark.parametrize("command", ["pack", "info", "splits", "synthetic"])
 def test_each_command_shows_an_example(command):
     assert f"Example: frnas data {command} " in run(command, "--help")[0]
 

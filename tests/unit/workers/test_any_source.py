@@ -35,7 +35,8 @@ def test_a_missing_source_is_named(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "faces.tar").write_bytes(b"ustar")
-    assert "neither a folder nor a .zip, .npz, .rec or .bin file" in refusal(tmp_path / "faces.tar")
+    told = refusal(tmp_path / "faces.tar")
+    assert "neither a folder nor a .zip, .npz, .rec or .bin file" in told
 
 
 def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path):

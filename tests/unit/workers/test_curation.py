@@ -143,7 +143,7 @@ def test_splits_of_the_source_are_kept():
 def test_an_identity_in_two_splits_of_the_source_is_refused():
     people = rows(("a", "f"), split="test") + rows(("a", "f"), split="train")
     result = curate(people, ["sex"], min_images=1, require_labels=False)
-    with pytest.raises(DataError, match="identity 'a' lies in test and in train .*; give every"):
+    with pytest.raises(DataError, match=r"identity 'a' lies in test and in train .*; give every"):
         splits(result)
 
 
