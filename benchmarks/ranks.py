@@ -1,4 +1,4 @@
-"""Leave-one-out ranks: block by block against sorting whole rows, checked to agree, in one run.
+"""Leave-one-out ranks: tile by tile against sorting a whole distance matrix, and their memory.
 
 python benchmarks/ranks.py [--quick] [--json FILE]
 """
@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import resource
 import statistics
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +28,10 @@ from torch.nn import functional as F
 from results.atomic import write_json_atomically
 from workers.ranks import leave_one_out_ranks
 
-N_DIMENSIONS = 128
+N_DIMENSIONS = 512
 IMAGES_PER_IDENTITY = 10
-SIZES = (2_000, 5_000, 10_000)
-QUICK_SIZES = (500, 2_000)
-N_REPEATS = 5
+N_THREADS = 2
+MEBIBYTE = 2**20
 
 
 def faces(n_images: int) -> tuple[Tensor, NDArray[np.int64]]:
@@ -36,70 +40,157 @@ def faces(n_images: int) -> tuple[Tensor, NDArray[np.int64]]:
     identity = np.arange(n_images) // IMAGES_PER_IDENTITY
     n_identities = int(identity.max()) + 1
     centres = torch.randn(n_identities, N_DIMENSIONS, generator=generator)
-    noise = torch.randn(n_images, N_DIMENSIONS, generator=generator)
-    return F.normalize(centres[torch.from_numpy(identity)] + 1.5 * noise), identity
+    vectors = torch.randn(n_images, N_DIMENSIONS, generator=generator).mul_(4.0)
+    for part in torch.arange(n_images).split(4096):
+        vectors[part] += centres[part // IMAGES_PER_IDENTITY]
+        vectors[part] = F.normalize(vectors[part])
+    return vectors, identity
 
 
 def ranks_by_sorting(embeddings: Tensor, identity: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rank by identity from the whole similarity matrix, each row sorted."""
+    """Rank by image from the whole distance matrix, every row sorted, as the predecessor did.
+
+    Its ranks by identity are left out: they would add a walk through the rows in Python.
+    """
     codes = torch.from_numpy(identity)
-    similarity = embeddings @ embeddings.T
-    similarity.fill_diagonal_(-torch.inf)
-    order = similarity.argsort(dim=1, descending=True)
-    neighbours = codes[order]
-    first_mate = (neighbours == codes[:, None]).int().argmax(dim=1)
-    rows = zip(neighbours.tolist(), first_mate.tolist(), strict=True)
-    return np.array([len(set(row[:position])) for row, position in rows])
+    distance = torch.cdist(embeddings, embeddings)
+    distance.fill_diagonal_(torch.inf)
+    order = distance.argsort(dim=1)
+    del distance
+    parts = [
+        (codes[part] == own[:, None]).int().argmax(dim=1)
+        for part, own in zip(order.split(1024), codes.split(1024), strict=True)
+    ]
+    return torch.cat(parts).numpy()
 
 
-def seconds(function: Callable[[], object]) -> list[float]:
-    """Wall seconds of each repeat, the first run left out."""
-    function()
+def seconds(function: Callable[[], object], n_repeats: int) -> list[float]:
+    """Wall seconds of each repeat, after a first run that warms up where there are several."""
+    if n_repeats > 1:
+        function()
     times = []
-    for _ in range(N_REPEATS):
+    for _ in range(n_repeats):
         begin = time.perf_counter()
         function()
         times.append(time.perf_counter() - begin)
     return times
 
 
-def measure(n_images: int) -> dict[str, Any]:
-    """One row of the table."""
+def speed(n_images: int, n_repeats: int) -> dict[str, Any]:
+    """Seconds of both, and on how many images they differ.
+
+    Sorting rounds its distances otherwise, so that a few close decisions may fall differently.
+    """
     embeddings, identity = faces(n_images)
-    ours = leave_one_out_ranks(embeddings, identity).rank_by_identity
+    ours = leave_one_out_ranks(embeddings, identity).rank_by_image
     n_different = int((ours != ranks_by_sorting(embeddings, identity)).sum())
-    blockwise = seconds(lambda: leave_one_out_ranks(embeddings, identity))
-    sorting = seconds(lambda: ranks_by_sorting(embeddings, identity))
+    tiles = seconds(lambda: leave_one_out_ranks(embeddings, identity), n_repeats)
+    sorting = seconds(lambda: ranks_by_sorting(embeddings, identity), n_repeats)
+    ratio = statistics.median(sorting) / statistics.median(tiles)
     return {
         "name": f"ranks of {n_images} images",
-        "value": statistics.median(blockwise),
+        "value": statistics.median(tiles),
         "unit": "s",
-        "spread": [min(blockwise), max(blockwise)],
         "baseline": statistics.median(sorting),
+        "ratio": ratio,
+        "target": 8.0,
+        "met": ratio >= 8.0,
+        "spread": [min(tiles), max(tiles)],
         "baseline_spread": [min(sorting), max(sorting)],
-        "ratio": statistics.median(blockwise) / statistics.median(sorting),
         "n_different": n_different,
     }
+
+
+def memory(n_images: int, target_mebibytes: float) -> dict[str, Any]:
+    """Peak extra memory, in a process of its own, whose peak nothing before has raised."""
+    command = [sys.executable, __file__, "--measure-memory", str(n_images)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    answer = json.loads(printed)
+    full = n_images * n_images * (4 + 8) / MEBIBYTE
+    return {
+        "name": f"peak extra memory for {n_images} images, {answer['seconds']:.1f} s",
+        "value": answer["mebibytes"],
+        "unit": "MiB",
+        "baseline": full,
+        "ratio": full / max(answer["mebibytes"], 1e-9),
+        "target": target_mebibytes,
+        "met": answer["mebibytes"] < target_mebibytes,
+    }
+
+
+class ResidentPeak:
+    """The largest resident size of this process while the block runs, looked at every 2 ms.
+
+    The kernel's own peak cannot be set back, and holds what loading libraries took.
+    """
+
+    def __init__(self) -> None:
+        self.n_bytes = resident_bytes()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.002):
+            self.n_bytes = max(self.n_bytes, resident_bytes())
+
+    def __enter__(self) -> ResidentPeak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def resident_bytes() -> int:
+    """What this process has in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def print_memory(n_images: int) -> None:
+    """By how much the ranks raise the resident size of this process, after a warm-up."""
+    embeddings, identity = faces(n_images)
+    leave_one_out_ranks(embeddings[:100].clone(), identity[:100])
+    before, begin = resident_bytes(), time.perf_counter()
+    with ResidentPeak() as peak:
+        leave_one_out_ranks(embeddings, identity)
+    took = time.perf_counter() - begin
+    print(json.dumps({"mebibytes": (peak.n_bytes - before) / MEBIBYTE, "seconds": took}))
+
+
+def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of the table."""
+    if arguments.quick:
+        return [speed(4_000, 1), memory(4_000, 300.0)]
+    rows = [speed(20_000, 1), memory(20_000, 300.0)]
+    if not arguments.no_large:
+        rows.append(memory(170_000, 1.5e9 / MEBIBYTE))
+    return rows
 
 
 def main() -> None:
     """Print a table and, if wanted, write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer images")
+    parser.add_argument("--no-large", action="store_true", help="without 170,000 images")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--measure-memory", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    rows = [measure(n) for n in (QUICK_SIZES if arguments.quick else SIZES)]
+    torch.set_num_threads(min(N_THREADS, os.cpu_count() or 1))
+    if arguments.measure_memory:
+        print_memory(arguments.measure_memory)
+        return
+    rows = measured(arguments)
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"leave-one-out ranks, {N_DIMENSIONS} dimensions, median of {N_REPEATS}; {machine}")
-    print(f"{'':24} {'blocks':>9} {'sorting':>9} {'ratio':>7} {'different':>10}")
+    print(f"leave-one-out ranks, {N_DIMENSIONS} dimensions; {machine}")
     for row in rows:
         print(
-            f"{row['name']:24} {row['value']:8.3f}s {row['baseline']:8.3f}s "
-            f"{row['ratio']:7.3f} {row['n_different']:10d}"
+            f"{row['name']:50} {row['value']:9.2f} {row['unit']:4} "
+            f"baseline {row['baseline']:10.2f}  ratio {row['ratio']:8.2f}  target {row['target']:g}  "
+            f"{'met' if row['met'] else 'NOT MET'}"
         )
     if arguments.json:
-        write_json_atomically(arguments.json, {"machine": machine, "rows": rows})
-        print(json.dumps({"written": str(arguments.json)}))
+        write_json_atomically(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.augmentation import normalise
@@ -65,3 +65,33 @@ def test_the_networks_mode_and_its_running_statistics_are_left_alone(
     embed(network, pictures, batch_size=4, flip=True)
     assert network.training is mode
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+class Hungry(nn.Module):
+    """Runs out of memory with more than so many pictures at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.batches: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.batches.append(len(images))
+        return images.flatten(1)
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(pictures: Pictures) -> None:
+    hungry, modest = Hungry(3), Hungry(100)
+    embeddings = embed(hungry, pictures, batch_size=12, flip=False)
+    assert hungry.batches == [3, 3, 3, 3, 3, 1]
+    assert torch.equal(embeddings, embed(modest, pictures, batch_size=12, flip=False))
+    assert modest.batches == [12, 4]
+
+
+def test_one_picture_that_does_not_fit_is_out_of_memory(pictures: Pictures) -> None:
+    hungry = Hungry(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        embed(hungry, pictures, batch_size=12, flip=False)
+    assert hungry.training

@@ -138,3 +138,24 @@ def test_the_effective_rank_of_equal_variances_is_their_number() -> None:
 def test_a_perfect_network_has_not_collapsed_however_few_the_identities(n_identities: int) -> None:
     perfect = torch.eye(n_identities, 32).repeat_interleave(5, dim=0)
     assert collapse_reason(perfect, n_identities=n_identities) is None
+
+
+@pytest.mark.parametrize("block_rows", [1, 5, 64, 1000])
+def test_tiles_of_any_size_give_the_same_ranks_also_with_shared_embeddings(
+    block_rows: int,
+) -> None:
+    generator = np.random.default_rng(block_rows)
+    identity = generator.integers(0, 30, size=200)
+    vectors = generator.normal(size=(200, 12)).astype(np.float32)
+    vectors[generator.integers(0, 200, 40)] = vectors[generator.integers(0, 200, 40)]
+    unit = F.normalize(torch.from_numpy(vectors))
+    whole = leave_one_out_ranks(unit, identity)
+    tiled = leave_one_out_ranks(unit, identity, block_rows=block_rows)
+    assert np.array_equal(whole.rank_by_identity, tiled.rank_by_identity)
+    assert np.array_equal(whole.rank_by_image, tiled.rank_by_image)
+
+
+def test_both_zeros_are_the_same_number() -> None:
+    vectors = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.6, 0.8], [0.0, 1.0], [-0.0, 1.0]])
+    ranks = leave_one_out_ranks(vectors, np.array([0, 0, 1, 1, 2]))
+    assert ranks.rank_by_identity.tolist() == [1, 2, 2, 2, -1]
