@@ -112,6 +112,18 @@ workers: {local: 0, gpu: 1}
     ]
 
 
+def test_an_objective_that_nothing_would_measure_is_a_fault() -> None:
+    assert faults("objectives=[error, garbe, fnir]") == [
+        "objectives: 'garbe' needs `evaluation.verification: true`",
+        "objectives: 'fnir' needs `evaluation.open_set: true`",
+    ]
+    assert faults(
+        "objectives=[error, garbe, fnir]",
+        "evaluation.verification=true",
+        "evaluation.open_set=false",
+    ) == ["objectives: 'fnir' needs `evaluation.open_set: true`"]
+
+
 @pytest.mark.parametrize(("section", "known"), SECTIONS.items())
 def test_an_unknown_key_is_named_with_those_that_are_known_there(section: str, known: str) -> None:
     assert faults(f"{section}colour=red") == [f"{section}colour: unknown key; known here: {known}"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from results.objectives import objective
+from results.objectives import NEEDS, objective
 from workers.chance import require_above_chance
 from workers.errors import CollapsedError, DataError
 from workers.evaluation import (
@@ -18,7 +18,8 @@ from workers.evaluation import (
     raw_pixel_evaluation,
 )
 from workers.metrics import Ranks
-from workers.pack import Pack
+from workers.pack import GroupColumn, Pack
+from workers.pairs import PairList
 from workers.ranks import leave_one_out_ranks
 from workers.settings import EvaluationSettings
 
@@ -158,3 +159,104 @@ def test_random_embeddings_are_nearly_always_refused_and_weak_ones_never() -> No
 def test_with_few_identities_chance_is_not_judged() -> None:
     identity = np.repeat(np.arange(8), 3)
     require_above_chance(random_ranks(0, identity, signal=0.0), identity)
+
+
+def test_verification_open_set_and_tables_are_measured_where_they_are_wanted(
+    pattern_pack: Pack,
+) -> None:
+    everything = replace(SETTINGS, verification=True, open_set=True, tables=True, fmr=0.05)
+    plain = evaluate_on_val(Coarse(0.8), pattern_pack)
+    full = evaluate(
+        Coarse(0.8), pattern_pack, split="val", group="gender", settings=everything, device=CPU
+    )
+    assert not {"verification", "open_set", "tables", "pairs"} & set(plain.metrics)
+    assert set(full.costs) - set(plain.costs) == set(NEEDS)
+    assert {name: full.costs[name] for name in plain.costs} == plain.costs
+    assert full.costs.keys() == full.interval95.keys() == full.metrics["interval95"].keys()
+    assert full.metrics["verification"]["fnmr"] == full.costs["fnmr"]
+    assert full.metrics["tables"]["gender"]["groups"].keys() == {"f", "m"}
+    assert full.metrics["pairs"] == {}
+    json.dumps(full.metrics, allow_nan=False)
+
+
+def test_the_test_split_gets_a_full_report_with_what_its_faces_allow(pattern_pack: Pack) -> None:
+    report = evaluate(
+        Coarse(), pattern_pack, split="test", group="gender", settings=SETTINGS, device=CPU
+    )
+    assert {"verification", "open_set", "tables", "p_values"} <= set(report.metrics)
+    everyone = replace(pattern_pack, identity=np.arange(len(pattern_pack.identity)) // 2)
+    one_kind = replace(
+        everyone,
+        groups={
+            "gender": replace(
+                everyone.groups["gender"],
+                codes=np.where(everyone.identity == everyone.identity[-1], 1, 0).astype(np.int16),
+            )
+        },
+    )
+    settings = replace(SETTINGS, n_permutations=0)
+    report = evaluate(
+        Coarse(), one_kind, split="test", group="gender", settings=settings, device=CPU
+    )
+    assert "cannot be compared" in report.metrics["verification"]["missing"]
+    assert "p_values" not in report.metrics
+    with pytest.raises(DataError, match="verification cannot be compared"):
+        evaluate(
+            Coarse(),
+            one_kind,
+            split="test",
+            group="gender",
+            settings=replace(settings, verification=True),
+            device=CPU,
+        )
+
+
+def test_pairs_of_the_pack_that_lie_in_the_split_are_verified(pattern_pack: Pack) -> None:
+    rows = pattern_pack.rows("val")
+    first, second = rows[:-1], rows[1:]
+    pairs = PairList(
+        first=np.append(first, 0),
+        second=np.append(second, 1),
+        same=pattern_pack.identity[np.append(first, 0)]
+        == pattern_pack.identity[np.append(second, 1)],
+        fold=np.append(np.arange(len(first)) // 10, 0),
+    )
+    report = evaluate(
+        Coarse(),
+        replace(pattern_pack, pairs=pairs),
+        split="val",
+        group="gender",
+        settings=replace(SETTINGS, verification=True),
+        device=CPU,
+    ).metrics["pairs"]
+    assert report["n_genuine"] == 72
+    assert report["n_impostor"] == 23  # the last pair lies in the training split
+    assert report["accuracy"] == 1.0
+
+
+def test_labels_are_compared_in_alphabetical_order_whatever_their_codes(
+    pattern_pack: Pack,
+) -> None:
+    gender = pattern_pack.groups["gender"]
+    turned = GroupColumn(labels=("m", "f"), codes=(1 - gender.codes).astype(np.int16))
+    other = replace(pattern_pack, groups={"gender": turned})
+    first = evaluate_on_val(Coarse(0.8), pattern_pack)
+    second = evaluate_on_val(Coarse(0.8), other)
+    assert first.costs == second.costs
+    assert first.interval95 == second.interval95
+    assert first.metrics == second.metrics
+
+
+def test_intersections_of_more_than_two_groups_are_columns_like_others(
+    pattern_pack: Pack,
+) -> None:
+    codes = (pattern_pack.identity % 4).astype(np.int16)
+    column = GroupColumn(labels=("f*a", "m*a", "f*b", "m*b"), codes=codes)
+    evaluation = evaluate_on_val(
+        Coarse(0.8), replace(pattern_pack, groups={"gender*race": column}), group="gender*race"
+    )
+    groups = evaluation.metrics["groups"]
+    assert sorted(groups) == ["f*a", "f*b", "m*a", "m*b"]
+    accuracies = [group["accuracy"] for group in groups.values()]
+    assert evaluation.costs["disparity"] == max(accuracies) - min(accuracies)
+    assert evaluation.costs["accuracy_std"] == pytest.approx(np.std(accuracies, ddof=1))
