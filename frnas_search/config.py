@@ -341,6 +341,7 @@ class WorkersSection(Section):
     # One process per GPU; a trial on several is not there yet, and the key says so.
     gpus_per_trial: Literal[1] = 1
     max_attempts: PositiveInt = 3
+    checkpoint_gb: PositiveNumber | None = None
 
 
 class RunConfig(Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import shutil
 from typing import TYPE_CHECKING
 
@@ -54,11 +56,15 @@ class FilePublisher:
 class CheckpointCollector:
     """Removes checkpoints that nothing will go on from: a checkpoint is as large as two networks.
 
-    Kept are those of the front and of configurations that may still be promoted.
+    Kept are those of the front and of configurations that may still be promoted. Of the latter,
+    where the disk they may take is bounded, those go first that stayed lowest, the oldest before
+    the newer; should one be promoted after all, it trains from the beginning to the same result.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, *, max_bytes: float = math.inf) -> None:
+        """Args: the run, and what its checkpoints may take together, give or take a trial's."""
         self._run = run
+        self._max_bytes = max_bytes
         self._front: set[str] = set()
 
     def changed(self, view: RunView, logged: LoggedEvent) -> None:
@@ -71,12 +77,49 @@ class CheckpointCollector:
         if trial.request.rung == view.top_rung or trial.failure not in _GOES_ON:
             useless.add(trial.request.config_id)
         for config_id in useless - front:
-            # Whoever cannot delete here will hear of it when the disk is full.
-            shutil.rmtree(self._run.checkpoints(config_id), ignore_errors=True)
+            self._remove(config_id)
         self._front = front
+        self._keep_within(view, front)
 
     def tick(self, view: RunView, attendance: Attendance) -> None:
         """Nothing; checkpoints follow events."""
+
+    def _keep_within(self, view: RunView, front: set[str]) -> None:
+        sizes = self._sizes() if self._max_bytes < math.inf else {}
+        excess = sum(sizes.values()) - self._max_bytes
+        for config_id in _least_promising_first(view):
+            if excess <= 0.0:
+                return
+            if config_id in sizes and config_id not in front:
+                self._remove(config_id)
+                excess -= sizes[config_id]
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of each configuration's checkpoints."""
+        folder = self._run.checkpoints("x").parent
+        sizes = {}
+        for each in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # a worker replaces files meanwhile
+                sizes[each.name] = sum(path.stat().st_size for path in each.iterdir())
+        return sizes
+
+    def _remove(self, config_id: str) -> None:
+        # Whoever cannot delete here will hear of it when the disk is full.
+        shutil.rmtree(self._run.checkpoints(config_id), ignore_errors=True)
+
+
+def _least_promising_first(view: RunView) -> list[str]:
+    """Configurations without a trial in progress, by the highest rung and then the last end."""
+    places: dict[str, tuple[int, int]] = {}
+    running = set()
+    for trial in view.trials.values():
+        config_id = trial.request.config_id
+        if trial.told_sequence is None:
+            running.add(config_id)
+            continue
+        place = (trial.request.rung, trial.told_sequence)
+        places[config_id] = max(place, places.get(config_id, place))
+    return sorted(places.keys() - running, key=places.__getitem__)
 
 
 def write_report(run: RunDirectory, view: RunView) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def new_search(
                 optimizer=optimizer,
                 executor=executor,
                 store=store,
-                watchers=(publisher, CheckpointCollector(run), *watchers),
+                watchers=(publisher, _collector(plan), *watchers),
                 stop=stop,
             )
             for watcher in watchers:
@@ -149,7 +150,7 @@ def resumed_search(
                 optimizer=optimizer,
                 executor=executor,
                 store=store,
-                watchers=(FilePublisher(run), CheckpointCollector(run), *watchers),
+                watchers=(FilePublisher(run), _collector(plan), *watchers),
                 stop=stop,
             )
             first = _take_over(coordinator, log, config)
@@ -222,6 +223,12 @@ def _self_contained(plan: _Plan) -> RunConfig:
     write_text_atomically(run.space, space.definition)
     section = config.space.model_copy(update={"file": run.space.absolute()})
     return config.model_copy(update={"space": section})
+
+
+def _collector(plan: _Plan) -> CheckpointCollector:
+    gigabytes = plan.config.workers.checkpoint_gb
+    max_bytes = math.inf if gigabytes is None else gigabytes * 1e9
+    return CheckpointCollector(plan.run, max_bytes=max_bytes)
 
 
 def _job_template(plan: _Plan) -> JobTemplate:

@@ -41,7 +41,7 @@ SECTIONS = {
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, plateau",
     "search.": "initial_configurations, enqueue",
-    "workers.": "scheduler, local, gpus_per_trial, max_attempts",
+    "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }
 
 Write = Callable[[str], Path]

@@ -12,7 +12,7 @@ from frnas_search.publishing import CheckpointCollector, FilePublisher, write_re
 from results.documents import pareto_document
 from results.run_directory import RunDirectory
 from results.trial import FailureKind, TrialOutcome
-from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal
+from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
 from workers.settings import TrialJob
 
 
@@ -115,3 +115,25 @@ def test_a_failed_configuration_keeps_its_checkpoint_only_when_it_was_not_its_fa
     )
     search.coordinator.run()
     assert kept(run) == names
+
+
+def test_checkpoints_keep_within_the_disk_they_may_take(
+    new_search: type[SearchBuilder], run: RunDirectory
+) -> None:
+    """The lowest rung goes first, the oldest of it before the newer; the front stays."""
+    proposals = [proposal(0, 2), proposal(1, 0), proposal(2, 1), proposal(3, 0), proposal(4, 0)]
+    sizes: list[int] = []
+
+    def save(job: TrialJob) -> TrialOutcome:
+        outcome: TrialOutcome = saving(run, succeed)(job)
+        folder = run.checkpoints(job.request.config_id)
+        next(folder.iterdir()).write_bytes(bytes(1000))
+        sizes.append(sum(path.stat().st_size for path in folder.parent.rglob("*.pt")))
+        return outcome
+
+    search = new_search(
+        proposals, watchers=(CheckpointCollector(run, max_bytes=3000.0),), run_job=save
+    )
+    search.coordinator.run()
+    assert kept(run) == ["c0001", "c0003", "c0005"]
+    assert max(sizes) == 4000  # a trial's more, until it is told
