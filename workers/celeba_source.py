@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 
 from workers.errors import DataError
@@ -22,6 +23,7 @@ ATTRIBUTES = "list_attr_celeba"
 PARTITIONS = "list_eval_partition"
 
 _MALE = "Male"
+_MAX_HEADER_LINES = 2
 _VALUES = {"1": 1, "-1": 0, "0": 0}
 
 
@@ -116,26 +118,26 @@ def _place(store: PictureStore, source: str, name: str) -> str:
     return f"{source}/{found}"
 
 
-def _lines(store: PictureStore, source: str, name: str) -> list[_Line]:
+def _lines(store: PictureStore, source: str, name: str) -> Iterator[_Line]:
+    """One by one, for all at once take half a gigabyte."""
     place, found = _place(store, source, name), _find(store, name)
     assert found is not None
-    lines = [
-        _Line(number=number, values=line.replace(",", " ").split())
-        for number, line in numbered_lines(read_text(store, found, place), place)
-    ]
-    # A line of separators only says as much as a blank one.
-    return [line for line in lines if line.values]
+    for number, line in numbered_lines(read_text(store, found, place), place):
+        values = line.replace(",", " ").split()
+        # A line of separators only says as much as a blank one.
+        if values:
+            yield _Line(number=number, values=values)
 
 
 def _is_picture(text: str) -> bool:
     return PurePosixPath(text).suffix.lower() in (".jpg", ".jpeg", ".png")
 
 
-def _column(lines: Sequence[_Line], place: str) -> dict[str, str]:
+def _column(lines: Iterator[_Line], place: str) -> dict[str, str]:
     """Picture -> the one value in its line; lines before the first picture are a header."""
-    begin = _first_picture(lines, place)
+    _, lines = _without_header(lines, place)
     values: dict[str, str] = {}
-    for line in lines[begin:]:
+    for line in lines:
         if len(line.values) != 2 or not _is_picture(line.values[0]):
             raise DataError(
                 f"{place}, line {line.number}: {short(' '.join(line.values))} is not a picture "
@@ -152,15 +154,19 @@ def _column(lines: Sequence[_Line], place: str) -> dict[str, str]:
     return values
 
 
-def _first_picture(lines: Sequence[_Line], place: str) -> int:
-    """How many lines of header there are, at most a count and a line of names."""
-    for index, line in enumerate(lines[:3]):
+def _without_header(lines: Iterator[_Line], place: str) -> tuple[list[_Line], Iterator[_Line]]:
+    """The header, at most a count and a line of names, and the lines from the first picture on."""
+    header: list[_Line] = []
+    for line in lines:
         if _is_picture(line.values[0]):
-            return index
+            return header, chain([line], lines)
+        header.append(line)
+        if len(header) > _MAX_HEADER_LINES:
+            break
     raise DataError(f"{place}: lists no pictures in its first lines; is it CelebA's list?")
 
 
-def _partitions(lines: Sequence[_Line], place: str) -> dict[str, Split]:
+def _partitions(lines: Iterator[_Line], place: str) -> dict[str, Split]:
     numbers = _column(lines, place)
     wrong = next((name for name, number in numbers.items() if number not in "012"), None)
     if wrong is not None:
@@ -171,31 +177,31 @@ def _partitions(lines: Sequence[_Line], place: str) -> dict[str, Split]:
 
 
 def _attributes(
-    lines: Sequence[_Line], place: str
+    lines: Iterator[_Line], place: str
 ) -> tuple[dict[str, Mapping[str, str]], list[str]]:
     """Picture -> labels, and warnings."""
-    begin = _first_picture(lines, place)
-    if begin == 0:
+    top, lines = _without_header(lines, place)
+    if not top:
         raise DataError(f"{place}: no line of attribute names at the top; copy the list again")
-    header = list(lines[begin - 1].values)
+    header = list(top[-1].values)
     # Comma-separated copies name the first column too.
     if header[0].lower() in ("image_id", "image", "filename", "file"):
         del header[0]
     numbers = {name: index for index, name in enumerate(header)}
     if _MALE not in numbers or len(numbers) != len(header):
         raise DataError(
-            f"{place}, line {lines[begin - 1].number}: no attribute {_MALE!r}, or one twice; "
+            f"{place}, line {top[-1].number}: no attribute {_MALE!r}, or one twice; "
             "copy the list again"
         )
     found: dict[str, Mapping[str, str]] = {}
-    for line in lines[begin:]:
+    for line in lines:
         values = _attribute_values(line, len(header), place)
         attributes = _Attributes(numbers, values)
         if found.setdefault(line.values[0], attributes) != attributes:
             raise DataError(
                 f"{place}, line {line.number}: {line.values[0]} is listed twice with other values"
             )
-    return found, _count_warnings(lines[:begin], len(found), place)
+    return found, _count_warnings(top, len(found), place)
 
 
 def _attribute_values(line: _Line, n_attributes: int, place: str) -> bytes:

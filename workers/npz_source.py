@@ -82,7 +82,8 @@ def _arrays(source: Path) -> dict[str, Array]:
         if not zipfile.is_zipfile(stream):
             raise DataError(f"{source}: not an .npz file; save the arrays with numpy.savez")
     try:
-        with np.load(source, allow_pickle=False) as file:
+        # Opened here, for numpy leaves a file open that it cannot read.
+        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except _DAMAGE as error:
         raise DataError(

@@ -78,7 +78,7 @@ def _open_archive(source: Path) -> Iterator[Files]:
         members = {
             _checked(member, source): member
             for member in archive.infolist()
-            if not member.is_dir()
+            if not member.filename.endswith("/")
         }
         lock = threading.Lock()
 
@@ -109,6 +109,8 @@ def _checked(member: zipfile.ZipInfo, source: Path) -> str:
     """The member's name with `/` between folders, which some archivers on Windows do not use."""
     name = member.filename.replace("\\", "/")
     path = PurePosixPath(name)
+    if not name:
+        raise DataError(f"{source}: a member has no name; copy the archive again")
     if path.is_absolute() or ".." in path.parts or ":" in name.split("/")[0]:
         raise DataError(f"{source}: member {name!r} lies outside the archive; do not trust it")
     if member.flag_bits & _ENCRYPTED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -21,7 +22,17 @@ Value: TypeAlias = Any
 
 _MARK = object()
 _SCALAR_KINDS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
-_FAULTS = (ValueError, TypeError, IndexError, KeyError, OverflowError, EOFError, struct.error)
+_FAULTS = (
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    EOFError,
+    MemoryError,
+    DeprecationWarning,
+    struct.error,
+)
 
 
 class _Dtype:
@@ -95,8 +106,11 @@ def load_plain(data: bytes, place: str) -> Value:
     """
     machine = _Machine(place)
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            # An escape that Python does not know, in a text that no pickler wrote.
+            warnings.simplefilter("error", DeprecationWarning)
+            for opcode, argument, _ in pickletools.genops(data):
+                machine.step(opcode.name, argument)
         return machine.result()
     except DataError:
         raise

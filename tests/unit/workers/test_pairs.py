@@ -197,6 +197,7 @@ def test_other_values_are_refused(value):
         b"\x80\x02K\x01a.",
         b"\x80\x02K\x01(K\x02e.",
         b"\x80\x02)R.",
+        b"S'\\c'\n.",
     ],
 )
 def test_damaged_pickles_are_refused_at_no_cost(data):
