@@ -55,6 +55,7 @@ class FaceSource:
         warnings: What was found on the way.
         pairs: Pairs to verify, by `FaceRow.position`; None where the source lists none.
         usual_columns: Those that are groups when nobody names any; None for all with few values.
+        columns_place: The file that names the columns, for messages; empty where it is the source.
         max_val_identities: At most so many people of each group choose between networks, unless
             somebody says otherwise; None leaves it to their share.
     """
@@ -65,6 +66,7 @@ class FaceSource:
     warnings: tuple[str, ...] = ()
     pairs: PairList | None = None
     usual_columns: tuple[str, ...] | None = None
+    columns_place: str = ""
     max_val_identities: int | None = None
 
 

@@ -35,7 +35,11 @@ def read_folder(store: PictureStore, source: Path, labels: Path | None) -> FaceS
     else:
         rows, warnings = _rows_by_path(table, store.pictures, base)
     return FaceSource(
-        rows=rows, columns=table.group_columns, read=opener(store), warnings=tuple(warnings)
+        rows=rows,
+        columns=table.group_columns,
+        read=opener(store),
+        warnings=tuple(warnings),
+        columns_place=f"{table.place}, line 1",
     )
 
 

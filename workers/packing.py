@@ -98,8 +98,10 @@ def pack_source(
         raise DataError(f"{out}: is the source itself; choose another name for the pack")
     with open_source(source, settings.labels, pairs=settings.pairs, form=settings.form) as faces:
         warnings = list(faces.warnings)
-        with _naming(source):
-            table, rows = _decide(faces, settings, warnings)
+        with _naming(faces.columns_place or str(source)):
+            columns = _columns(faces, settings, warnings)
+        with _naming(str(source)):
+            table, rows = _decide(faces, settings, columns, warnings)
         form = choose_format(faces, rows, size=settings.size, colour=settings.colour)
         warnings += form.warnings
         made = {**table.settings, "source": str(source), "size": form.size}
@@ -115,7 +117,7 @@ def pack_source(
                 row_bytes=image_bytes,
             ) as partial:
                 pictures = _decode(faces, rows[partial.n_rows :], form)
-                with closing(pictures), _naming(source):
+                with closing(pictures), _naming(str(source)):
                     tally.count(pictures, partial, progress)
                     content = tally.conclude(partial)
                     digest = write_front(partial.stream, table, form.shape, content)
@@ -160,16 +162,16 @@ def check_out(out: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _naming(source: Path) -> Iterator[None]:
-    """Let messages of functions that know no files begin with the source."""
+def _naming(place: str) -> Iterator[None]:
+    """Let messages of functions that know no files begin with the place."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"{source}: {error}") from None
+        raise DataError(f"{place}: {error}") from None
 
 
 def _decide(
-    faces: FaceSource, settings: PackSettings, warnings: list[str]
+    faces: FaceSource, settings: PackSettings, columns: Sequence[str], warnings: list[str]
 ) -> tuple[PackTable, Sequence[FaceRow]]:
     """Everything about the pack but the pictures; the rows are the table's."""
     rows = faces.rows
@@ -177,7 +179,6 @@ def _decide(
         given = read_split_file(settings.splits)
         rows, more = with_splits(rows, given, str(settings.splits))
         warnings += more
-    columns = _columns(faces, settings, warnings)
     min_images = settings.min_images or (2 if faces.pairs is None else 1)
     curated = curate(
         rows,

@@ -68,6 +68,7 @@ def add_labels(faces: FaceSource, labels: Path) -> FaceSource:
         faces,
         rows=rows,
         columns=columns,
+        columns_place=f"{labels}, line 1",
         usual_columns=faces.usual_columns and (*faces.usual_columns, *table.group_columns),
         warnings=(*faces.warnings, *_missing(labels, missing)),
     )

@@ -12,6 +12,7 @@ from workers.pack_settings import PackSettings
         ({"size": 7}, "size 7 is out of range; give 8 to 1024"),
         ({"size": 1025}, "size 1025 is out of range"),
         ({"min_images": 0}, "min_images 0 is too small"),
+        ({"max_val_identities": 0}, "max_val_identities 0 is too small"),
         ({"max_broken_fraction": 1.1}, "max_broken_fraction 1.1 is out of range"),
         ({"max_broken_fraction": float("nan")}, "max_broken_fraction nan is out of range"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from workers.errors import DataError
-from workers.pack import SPLITS, open_pack
+from workers.pack import SPLITS, open_pack, pack_faults
 from workers.pack_settings import PackSettings
 from workers.packing import pack_source
 
@@ -298,7 +298,6 @@ def test_a_folder_and_the_source_itself_are_no_place_for_the_pack(folder, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"groups": ("race",)}, "no group column 'race'; the source has: gender"),
         ({"min_images": 4}, "no identity is left to pack"),
         ({"val_fraction": 0.8, "test_fraction": 0.8}, "at most 1 together"),
     ],
@@ -308,6 +307,38 @@ def test_faults_name_the_source(folder, out, settings, message):
         pack(folder, out, **settings)
     assert str(error.value).startswith(f"{folder}: ")
     assert not out.exists()
+
+
+def test_a_column_that_is_not_there_is_named_with_the_file(folder, out, tmp_path):
+    for column in ("race", "gender*race"):
+        with pytest.raises(DataError, match="no group column 'race'; the source has: gender") as e:
+            pack(folder, out, groups=(column,))
+        assert str(e.value).startswith(f"{folder}/labels.csv, line 1: ")
+    assert not out.exists()
+
+
+def test_an_intersection_of_groups_is_stratified_and_needs_both(folder, out):
+    people = [(person(i), "fm"[i % 2], "xy"[i // 2 % 2] if i else " ") for i in range(N_PEOPLE)]
+    label(folder, people, "identity,gender,race")
+    _, made = pack(folder, out, groups=("gender*race",))
+    assert list(made.groups) == ["gender*race"]
+    column = made.groups["gender*race"]
+    assert column.labels == ("f*x", "f*y", "m*x", "m*y")
+    assert person(0) not in made.identities
+    assert made.settings["groups"] == ["gender*race"]
+
+
+def test_a_column_called_like_an_intersection_is_itself(folder, out):
+    label(folder, [(person(i), "fm"[i % 2]) for i in range(N_PEOPLE)], "identity,a*b")
+    assert pack(folder, out, groups=("a*b",))[1].groups["a*b"].labels == ("f", "m")
+
+
+def test_a_group_that_a_given_split_lacks_is_told(folder, out):
+    rows = [(person(i), "fm"[i % 2], SPLITS[i % 3] if i % 2 else "train") for i in range(N_PEOPLE)]
+    label(folder, rows, "identity,gender,split")
+    report, made = pack(folder, out)
+    assert "val (f 0" in " ".join(report.warnings)
+    assert "group 'f' has no identities in val" in " ".join(pack_faults(made, "gender"))
 
 
 def real(name):

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from workers.errors import DataError
-from workers.picture_store import open_store
+from workers.picture_store import find_file, open_store
 
 FILES = {
     "b/2.JPG": b"two",
@@ -114,4 +114,25 @@ def test_a_member_that_would_fill_the_memory_is_not_read(tmp_path):
 
 def test_a_missing_source_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError), open_store(tmp_path / "no.zip"):
+        pass
+
+
+def test_archives_count_where_a_folder_has_no_pictures_itself(tmp_path):
+    make_zip(tmp_path / "a.zip", {"x/1.jpg": b"one"})
+    (tmp_path / "list.txt").write_text("text")
+    with open_store(tmp_path) as store:
+        assert store.pictures == ["x/1.jpg"]
+        assert store.read("x/1.jpg") == b"one"
+        assert store.read("list.txt") == b"text"
+        assert find_file(store, "LIST.txt") == "list.txt"
+        assert find_file(store, "none.txt") is None
+    (tmp_path / "2.jpg").write_bytes(b"two")
+    with open_store(tmp_path) as store:
+        assert store.pictures == ["2.jpg"]
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    path = make_zip(tmp_path / "a.zip", {"x": b"one"})
+    path.write_bytes(path.read_bytes().replace(b"x", b"\0"))
+    with pytest.raises(DataError, match="a member has no name"), open_store(path):
         pass

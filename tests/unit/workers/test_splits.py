@@ -93,3 +93,12 @@ def test_a_name_given_twice_is_refused():
 def test_missing_strata_are_refused():
     with pytest.raises(DataError, match="2 identities but 1 strata"):
         split(["a", "b"], ["x"])
+
+
+def test_at_most_so_many_of_a_stratum_choose():
+    names = [f"p{i}" for i in range(100)]
+    strata = ["a"] * 60 + ["b"] * 40
+    splits = assign_splits(names, strata, val_fraction=0.2, test_fraction=0.1, seed=0, max_val=10)
+    in_val = [name for name, split in splits.items() if split == "val"]
+    assert len(in_val) == 10 + 8
+    assert list(splits.values()).count("test") == 10
