@@ -161,7 +161,7 @@ def print_memory(n_images: int) -> None:
 def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of the table."""
     if arguments.quick:
-        return [speed(8_000, 1), memory(8_000, 300.0)]
+        return [speed(4_000, 3), memory(4_000, 300.0)]
     rows = [speed(20_000, 1), memory(20_000, 300.0)]
     if not arguments.no_large:
         rows.append(memory(170_000, 1.5e9 / MEBIBYTE))
