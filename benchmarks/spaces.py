@@ -5,8 +5,8 @@ python benchmarks/spaces.py [--quick] [--json FILE]
 Each network runs forward and backward, cells at a tenth of the width on pictures of 32 pixels,
 timm variants at the smallest usual size at which they work. What is not finite, or raises, is
 listed. Then configurations of every preset are drawn and decoded, and cells at full width are
-decoded and built without memory, against 50 ms; Python's garbage collector rests meanwhile, as
-it does in timeit.
+decoded and built without memory, against 50 ms of CPU time; Python's garbage collector rests
+meanwhile, as it does in timeit.
 """
 
 from __future__ import annotations
@@ -177,15 +177,15 @@ def is_sound(configuration: dict[str, Value], settings: SpaceSettings) -> bool:
 
 
 def milliseconds(name: str, settings: SpaceSettings, n: int) -> dict[str, Any]:
-    """Time from a configuration to a network without memory for its weights."""
+    """CPU time from a configuration to a network without memory for its weights."""
     times = []
     configurations = sample(settings, n + 3, seed=1)
     gc.disable()
     for index, configuration in enumerate(configurations):
-        begin = time.perf_counter()
+        begin = time.process_time()
         build_on_meta(decode(configuration, settings), in_channels=3, image_size=112)
         if index >= 3:  # the first ones warm up
-            times.append(1e3 * (time.perf_counter() - begin))
+            times.append(1e3 * (time.process_time() - begin))
     gc.enable()
     times.sort()
     worst = times[int(0.99 * (len(times) - 1))]
