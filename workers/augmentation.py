@@ -19,6 +19,7 @@ MAX_CONTRAST = 0.4
 MAX_ERASED_AREA = 0.25
 MIN_ERASED_AREA = 0.02
 MAX_ERASED_ASPECT = 2.0
+_HALF_RANGE = 127.5
 _N_DRAWS = 7
 _PICTURES_AT_A_TIME = 16
 _N_ERASING_DRAWS = 5
@@ -27,7 +28,7 @@ _N_ERASING_DRAWS = 5
 def normalise(images: Tensor) -> Tensor:
     """Pixels 0..255 of any dtype as float32 in [-1, 1]."""
     # A copy even of float32, which is then changed in place.
-    return images.to(torch.float32, copy=True).div_(127.5).sub_(1.0)
+    return images.to(torch.float32, copy=True).div_(_HALF_RANGE).sub_(1.0)
 
 
 def draw_changes(n_images: int, *, generator: torch.Generator, erasing: bool = False) -> Tensor:
@@ -79,14 +80,16 @@ def _move_and_light(images: Tensor, changes: Tensor, strength: float, *, out: Te
     along_x = affine[:, :, 0, None] * centres
     along_y = affine[:, :, 1, None] * centres + affine[:, :, 2, None]
     grid = along_y.mT[:, :, None] + along_x.mT[:, None]
+    # Interpolated pixels are means of pixels, so they can be normalised afterwards.
     moved = F.grid_sample(
-        normalise(images), grid, mode="bilinear", padding_mode="border", align_corners=False
+        images.to(torch.float32), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     contrast = (1.0 + strength * MAX_CONTRAST * changes[:, 5])[:, None, None, None]
     brightness = (strength * MAX_BRIGHTNESS * changes[:, 6])[:, None, None, None]
-    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
+    mean = moved.mean(dim=(1, 2, 3), keepdim=True) / _HALF_RANGE - 1.0
     # Contrast around the mean, then brightness.
-    torch.addcmul(mean * (1.0 - contrast) + brightness, moved, contrast, out=out)
+    base = mean * (1.0 - contrast) + brightness - contrast
+    torch.addcmul(base, moved, contrast / _HALF_RANGE, out=out)
     out.clamp_(-1.0, 1.0)
 
 
