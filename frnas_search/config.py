@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from frnas_search.config_messages import faults_of, one_line, shown
 from frnas_search.errors import RunFileError
 from frnas_search.schedule import Fidelity
 from results.objectives import NEEDS, OBJECTIVE_NAMES
@@ -55,7 +55,7 @@ def _as_families(value: object) -> object:
         return dict.fromkeys(value, ())
     if not isinstance(value, Mapping):
         raise ValueError(  # noqa: TRY004 - pydantic collects these
-            f"is {_shown(value)}; give a list of families that ship, or each family with its "
+            f"is {shown(value)}; give a list of families that ship, or each family with its "
             "models below it, or leave it out"
         )
     return value
@@ -66,7 +66,7 @@ def _fault_of_value(value: object) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return f"is {value}; give a finite number"
     if not isinstance(value, bool | int | float | str):
-        return f"is {_shown(value)}; give one number or one name"
+        return f"is {shown(value)}; give one number or one name"
     return None
 
 
@@ -82,15 +82,15 @@ def _one_configuration(value: object) -> object:
         return value
     if not isinstance(value, Mapping):
         raise ValueError(  # noqa: TRY004 - pydantic collects these
-            f"is {_shown(value)}; give a name such as SMAC_301, or hyperparameters with values"
+            f"is {shown(value)}; give a name such as SMAC_301, or hyperparameters with values"
         )
     faults = [
-        f"{_shown(name)} is not the name of a hyperparameter"
+        f"{shown(name)} is not the name of a hyperparameter"
         for name in value
         if not isinstance(name, str)
     ]
     faults += [
-        f"{_one_line(name)} {fault}"
+        f"{one_line(name)} {fault}"
         for name, each in value.items()
         if isinstance(name, str) and (fault := _fault_of_value(each))
     ]
@@ -122,14 +122,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
 # What pydantic puts at the end of the place of a key that is at fault.
-_KEY = "[key]"
 # Hyperparameters whose values or conditions follow from pictures and groups.
 _LATE = (variant_name(""), MITIGATION, DROP_PATH)
-_WORDS = {
-    "model_type": "write its keys below it, or leave it out",
-    "dict_type": "write its keys below it, or leave it out",
-    "tuple_type": "write a list, such as `[a, b]`",
-}
 
 
 class Section(BaseModel):
@@ -373,7 +367,7 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(dict(raw))
     except ValidationError as error:
-        faults += [fault for each in error.errors() for fault in _faults_of(each)]
+        faults += [fault for each in error.errors() for fault in faults_of(each, RunConfig)]
     faults += _faults_of_names(raw)
     if faults or config is None:
         raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
@@ -426,56 +420,3 @@ def _faults_of_unmeasured(objectives: list[str], evaluation: object) -> list[str
         for each in dict.fromkeys(objectives)
         if each in NEEDS and not section.get(NEEDS[each])
     ]
-
-
-def _faults_of(error: Any) -> list[str]:
-    """The lines of one of pydantic's errors; a check of a whole section may give several."""
-    parts = [str(part) for part in error["loc"] if part != _KEY]
-    place = _one_line(".".join(parts)) or "the file"
-    lines = _message(error).splitlines()
-    return [line if line.startswith(f"{place}.") else f"{place}: {line}" for line in lines]
-
-
-def _message(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["loc"] and error["loc"][-1] == _KEY:
-        return "is not a name; put it between quotes"
-    match error["type"]:
-        case "extra_forbidden":
-            return f"unknown key; {_known_keys(error['loc'])}"
-        case "missing":
-            return "is missing and has no default"
-        case "too_short":
-            return f"give {error['ctx']['min_length']} or more"
-        case "value_error":
-            return message
-        case kind:
-            words = _WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
-            return f"{words} (it is {_shown(error['input'])})"
-
-
-def _shown(value: object) -> str:
-    """The value, shortened, in one line."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:
-        return "a number of thousands of digits"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    section: Any = RunConfig
-    for part in location[:-1]:
-        field = section.model_fields.get(part)
-        section = _section_of(field.annotation) if field else None
-        if section is None:
-            return "remove it"
-    return f"known here: {', '.join(section.model_fields)}"
-
-
-def _section_of(annotation: Any) -> Any:
-    options = getattr(annotation, "__args__", (annotation,))
-    return next((t for t in options if isinstance(t, type) and issubclass(t, Section)), None)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

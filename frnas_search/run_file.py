@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from frnas_search.config import RunConfig, parse_run_config
+from frnas_search.config_messages import one_line
 from frnas_search.errors import RunFileError
 
 
@@ -54,7 +55,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
-        raise RunFileError(f"{path}: not YAML; {_one_line(str(error))}") from None
+        raise RunFileError(f"{path}: not YAML; {one_line(str(error))}") from None
     if not isinstance(value, dict):
         raise RunFileError(f"{path}: holds no mapping; a run file starts with `name: …`")
     return value
@@ -77,7 +78,7 @@ def override(raw: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, An
         try:
             section[last] = _read_value(value)
         except yaml.YAMLError as error:
-            raise RunFileError(f"--set {text}: not YAML; {_one_line(str(error))}") from None
+            raise RunFileError(f"--set {text}: not YAML; {one_line(str(error))}") from None
     return result
 
 
@@ -119,7 +120,3 @@ def _deep_copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_deep_copy(each) for each in value]
     return value
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
