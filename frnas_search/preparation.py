@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from frnas_search.config import DataSection, RunConfig
     from frnas_search.constraints import CostModel
     from search_space.candidate import SpaceSettings, Value
-    from workers.pack import Pack
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ def prepare(config: RunConfig) -> Prepared:
     pack = open_pack(pack_path(config.data))
     group = config.data.group
     faults = pack_faults(pack, group)
-    labels = tuple(_labels(pack, group)) if group in pack.groups else ()
+    labels = pack.groups[group].used_labels if group in pack.groups else ()
     found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
     faults += found.faults or _constraint_faults(found, config.constraints.limits())
     if faults:
@@ -128,8 +127,3 @@ def pack_path(data: DataSection) -> Path:
             f"{cache}: the embedded data set cannot be written there ({error.strerror}); "
             "set XDG_CACHE_HOME to a writable folder"
         ) from error
-
-
-def _labels(pack: Pack, group: str) -> list[str]:
-    column = pack.groups[group]
-    return [label for code, label in enumerate(column.labels) if code in column.codes]

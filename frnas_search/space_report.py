@@ -13,12 +13,12 @@ from frnas_search.constraints import violations
 from frnas_search.space_samples import SampleStatistics, is_foreseen, source_of
 from search_space.decode import complete, decode, describe
 from search_space.families import families_in_use
-from search_space.hyperparameters import (
+from search_space.hyperparameters import hyperparameters
+from search_space.records import (
     Choice,
     Hyperparameter,
     Range,
     condition_words,
-    hyperparameters,
 )
 from search_space.space import fingerprint, size_of_discrete_part
 

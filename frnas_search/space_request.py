@@ -13,7 +13,6 @@ from workers.pack import open_pack, pack_faults
 
 if TYPE_CHECKING:
     from frnas_search.config import DataSection, RunConfig
-    from workers.pack import Pack
 
 _COLOUR = 3
 _CHANNELS = (1, 3)
@@ -64,10 +63,11 @@ def pictures_of(data: DataSection) -> Pictures:
         raise DataError(
             f"{error}; or describe the pictures with --size PIXELS --channels 1|3"
         ) from error
+    column = pack.groups.get(data.group)  # none is a fault, which `pack_faults` tells
     return Pictures(
         image_size=pack.size,
         in_channels=pack.channels,
-        groups=_labels(pack, data.group),
+        groups=() if column is None else column.used_labels,
         pack=str(pack.path),
         faults=tuple(pack_faults(pack, data.group)),
     )
@@ -94,11 +94,3 @@ def sound_space_for(config: RunConfig, pictures: Pictures) -> PreparedSpace:
     if faults:
         raise RunFileError("\n".join(faults))
     return prepared
-
-
-def _labels(pack: Pack, group: str) -> tuple[str, ...]:
-    """The labels that are in use; none where there is no such column, which is a fault."""
-    if group not in pack.groups:
-        return ()
-    column = pack.groups[group]
-    return tuple(label for code, label in enumerate(column.labels) if code in column.codes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_space.backbone_cache import CacheKey, Outcome, default_folder, remember, remembered
 from search_space.errors import InvalidConfigurationError
 from search_space.families import PREDECESSOR_GONE
+from search_space.faults import near_names
 from search_space.variants import VariantRecord
 
 # What timm's constructors and forward passes raise about sizes that do not fit.
@@ -144,7 +144,7 @@ def name_fault(name: str) -> str | None:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What may have been meant, to be put behind a name; empty if nothing known is close."""
-    close = get_close_matches(name, list(known), n=3)
+    close = near_names(name, known)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from search_space.cell import JOINS, TAILS, Cell, Join, Tail
 
@@ -37,28 +37,11 @@ Tunable: TypeAlias = Literal[
     "mitigation",
 ]
 
-SOURCES: tuple[Source, ...] = ("dual_path", "dag", "timm")
+SOURCES: tuple[Source, ...] = get_args(Source)
+HEADS: tuple[HeadName, ...] = get_args(HeadName)
 PAPER_HEADS: tuple[HeadName, ...] = ("CosFace", "ArcFace", "MagFace")
-HEADS: tuple[HeadName, ...] = (
-    *PAPER_HEADS,
-    "SphereFace2",
-    "AdaFace",
-    "CurricularFace",
-    "ElasticFace",
-    "SubCenterArcFace",
-)
-OPTIMIZERS: tuple[OptimizerName, ...] = ("Adam", "AdamW", "SGD")
-TUNABLES: tuple[Tunable, ...] = (
-    "margin",
-    "scale",
-    "weight_decay",
-    "momentum",
-    "label_smoothing",
-    "embedding_size",
-    "augmentation",
-    "drop_path",
-    "mitigation",
-)
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
+TUNABLES: tuple[Tunable, ...] = get_args(Tunable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,14 +35,13 @@ from search_space.cell import (
     canonical_cell,
 )
 from search_space.errors import InvalidConfigurationError
-from search_space.hyperparameters import (
+from search_space.hyperparameters import hyperparameters, variant_name
+from search_space.records import (
     Hyperparameter,
     accepted,
     accepts,
     canonical_value,
     condition_words,
-    hyperparameters,
-    variant_name,
 )
 
 

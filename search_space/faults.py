@@ -19,7 +19,8 @@ from search_space.candidate import (
 )
 from search_space.cell import JOINS, LARGEST_CELL, OPERATIONS, SMALLEST_CELL, TAILS
 from search_space.families import SHIPPED_FAMILIES, families_in_use
-from search_space.hyperparameters import (
+from search_space.hyperparameters import hyperparameters, unrestricted
+from search_space.records import (
     Choice,
     Hyperparameter,
     Range,
@@ -27,8 +28,6 @@ from search_space.hyperparameters import (
     accepts,
     canonical_value,
     condition_words,
-    hyperparameters,
-    unrestricted,
     values_of,
 )
 
@@ -70,10 +69,15 @@ def space_faults(settings: SpaceSettings) -> list[str]:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What may have been meant by a name that is not known, or where to look."""
-    by_lower_case = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=3, cutoff=0.6)
-    close = [by_lower_case[each] for each in near]
+    close = near_names(name, known)
     return f"did you mean {' or '.join(close)}?" if close else "`frnas space show` lists them"
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that are close to the name, case aside, the closest first."""
+    by_lower_case = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=3)
+    return [by_lower_case[each] for each in near]
 
 
 def _preset_faults(settings: SpaceSettings) -> list[str]:

@@ -32,12 +32,12 @@ from search_space.candidate import SpaceSettings, Value
 from search_space.decode import complete, configuration_faults
 from search_space.errors import EmptySpaceError, InvalidConfigurationError
 from search_space.faults import space_faults, suggestion
-from search_space.hyperparameters import (
+from search_space.hyperparameters import hyperparameters
+from search_space.records import (
     Hyperparameter,
     Range,
     accepted,
     accepts,
-    hyperparameters,
     n_discrete_combinations,
 )
 

@@ -37,6 +37,12 @@ class GroupColumn:
     labels: tuple[str, ...]
     codes: CodeArray
 
+    @property
+    def used_labels(self) -> tuple[str, ...]:
+        """The labels that some image has."""
+        used = set(np.unique(self.codes).tolist())
+        return tuple(label for code, label in enumerate(self.labels) if code in used)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PackTable:
