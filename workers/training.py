@@ -33,6 +33,7 @@ from workers.mitigation import (
     updated_log_weights,
 )
 from workers.pictures import TrainingSet
+from workers.prefetch import gathered_batches
 from workers.recipe import Schedule, build_optimizer, head_of, recipe_of, uses_bfloat16
 from workers.schedule import learning_rate_factor
 from workers.settings import TrainingSettings
@@ -163,18 +164,22 @@ def train_epoch(
     device, epoch, recipe = data.pictures.device, training.epochs, training.recipe
     parameters = [*training.network.parameters(), *training.head.parameters()]
     order, changes = _drawn_epoch(training, data)
+    shape = (schedule.steps_per_epoch, schedule.batch_size)
+    batches = order[: math.prod(shape)].reshape(shape)
+    gathered = gathered_batches(data.pictures, list(batches[training.steps :]))
     if training.loss_sum is None:
         training.loss_sum = torch.zeros((), device=device)
     training.network.train()
     training.head.train()
-    with _random_states(training, device):
-        while training.steps < schedule.steps_per_epoch:
-            index = training.steps
+    with _random_states(training, device), contextlib.closing(gathered) as pictures:
+        for index, images in enumerate(pictures, start=training.steps):
             step = epoch * schedule.steps_per_epoch + index
             _set_rate(training.optimizer, training.learning_rate, schedule, step)
             training.optimizer.zero_grad(set_to_none=True)
             places = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
-            batch = _Batch(data=data, rows=order[places], changes=changes[places], step=step)
+            batch = _Batch(
+                data=data, rows=order[places], images=images, changes=changes[places], step=step
+            )
             training.loss_sum += _add_gradients(training, batch, n_splits=schedule.n_splits)
             if recipe.clip_grad_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, recipe.clip_grad_norm)
@@ -209,10 +214,16 @@ def _drawn_epoch(training: Training, data: TrainingSet) -> tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Batch:
-    """Rows of the training set, int64 (b,) on the CPU, with the changes of their pictures."""
+    """Rows of the training set with their pictures, and what is to be changed of these.
+
+    Attributes:
+        rows: int64 (b,) on the CPU.
+        images: uint8 (b, c, s, s) on the device.
+    """
 
     data: TrainingSet
     rows: Tensor
+    images: Tensor
     changes: Tensor
     step: int
 
@@ -251,7 +262,7 @@ def _losses(training: Training, batch: _Batch, part: slice) -> tuple[Tensor, Ten
     data, recipe, device = batch.data, training.recipe, batch.data.pictures.device
     rows = batch.rows[part]
     images = augment(
-        data.pictures.gather(rows),
+        batch.images[part],
         batch.changes[part],
         strength=recipe.augmentation,
         erasing=recipe.erasing,
