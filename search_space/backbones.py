@@ -1,6 +1,6 @@
 """timm backbones: found by name, tried out without memory, built with fresh weights.
 
-The only module that knows timm. Never downloads anything.
+With `workers.optimization` the only module that knows timm. Never downloads anything.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from search_space.candidate import Candidate, HeadChoice
 from workers.errors import DataError
@@ -72,33 +71,3 @@ def uses_bfloat16(recipe: TrainingSettings, device: torch.device) -> bool:
     """Whether the network's convolutions and matrix products are trained in bfloat16."""
     is_on_gpu = device.type == "cuda"
     return recipe.precision == "bfloat16" or (recipe.precision == "auto" and is_on_gpu)
-
-
-def build_optimizer(
-    candidate: Candidate, recipe: TrainingSettings, *, network: nn.Module, head: nn.Module
-) -> torch.optim.Optimizer:
-    """The candidate's optimizer; biases, norms and all of the head do not decay.
-
-    Class weights enter the loss by their direction only: decay would change their effective
-    learning rate and nothing else.
-
-    Args:
-        candidate: Its optimizer and learning rate are read.
-        recipe: As `recipe_of` returned it; weight decay and momentum are read.
-        network: On its device.
-        head: On its device.
-    """
-    weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
-        {"params": [*vectors, *head.parameters()], "weight_decay": 0.0},
-    ]
-    rate = candidate.learning_rate
-    if candidate.optimizer == "SGD":
-        return torch.optim.SGD(
-            groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0.0
-        )
-    if candidate.optimizer == "AdamW":
-        return torch.optim.AdamW(groups, lr=rate)
-    return torch.optim.Adam(groups, lr=rate)

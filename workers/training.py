@@ -32,10 +32,10 @@ from workers.mitigation import (
     treatment_of,
     updated_log_weights,
 )
+from workers.optimization import build_optimizer, build_scheduler
 from workers.pictures import TrainingSet
 from workers.prefetch import gathered_batches
-from workers.recipe import Schedule, build_optimizer, head_of, recipe_of, uses_bfloat16
-from workers.schedule import learning_rate_factor
+from workers.recipe import Schedule, head_of, recipe_of, uses_bfloat16
 from workers.settings import TrainingSettings
 
 _CHECKED_STEPS = 20
@@ -169,12 +169,13 @@ def train_epoch(
     gathered = gathered_batches(data.pictures, list(batches[training.steps :]))
     if training.loss_sum is None:
         training.loss_sum = torch.zeros((), device=device)
+    scheduler = build_scheduler(training.optimizer, schedule, learning_rate=training.learning_rate)
     training.network.train()
     training.head.train()
     with _random_states(training, device), contextlib.closing(gathered) as pictures:
         for index, images in enumerate(pictures, start=training.steps):
             step = epoch * schedule.steps_per_epoch + index
-            _set_rate(training.optimizer, training.learning_rate, schedule, step)
+            scheduler.step_update(step)
             training.optimizer.zero_grad(set_to_none=True)
             places = slice(index * schedule.batch_size, (index + 1) * schedule.batch_size)
             batch = _Batch(
@@ -359,16 +360,6 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     training.random_states = list(checkpoint.random_states)
     device = next(training.network.parameters()).device
     training.loss_sum = None if checkpoint.loss_sum is None else checkpoint.loss_sum.to(device)
-
-
-def _set_rate(
-    optimizer: torch.optim.Optimizer, learning_rate: float, schedule: Schedule, step: int
-) -> None:
-    factor = learning_rate_factor(
-        step, total_steps=schedule.total_steps, warmup_steps=schedule.warmup_steps
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate * factor
 
 
 def _set_momentum(norms: tuple[tuple[BatchNorm, float], ...], n_seen: int, n_splits: int) -> None:

@@ -20,10 +20,10 @@ from search_space.candidate import (
 from workers.augmentation import augment, draw_changes
 from workers.checkpoints import load_checkpoint, save_checkpoint
 from workers.errors import TrainingDivergedError
+from workers.optimization import build_optimizer, build_scheduler
 from workers.pack import Pack
 from workers.pictures import TrainingSet, training_set
-from workers.recipe import build_optimizer, plan
-from workers.schedule import learning_rate_factor
+from workers.recipe import plan
 from workers.settings import TrainingSettings
 from workers.training import (
     _AUGMENTATION,
@@ -260,16 +260,13 @@ def plain_epoch(training: Training, data: TrainingSet, *, max_epochs: int) -> No
     n_steps = len(data.classes) // size
     order = torch.randperm(len(data.classes), generator=_generator(seed, epoch, _ORDER))
     changes = draw_changes(len(order), generator=_generator(seed, epoch, _AUGMENTATION))
-    total = n_steps * max_epochs
+    schedule = plan(recipe, n_images=len(data.classes), max_epochs=max_epochs)
+    scheduler = build_scheduler(training.optimizer, schedule, learning_rate=training.learning_rate)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_derived_seed(seed, epoch, _TORCH))
         for index in range(n_steps):
             step = epoch * n_steps + index
-            factor = learning_rate_factor(
-                step, total_steps=total, warmup_steps=round(total * recipe.warmup_fraction)
-            )
-            for group in training.optimizer.param_groups:
-                group["lr"] = training.learning_rate * factor
+            scheduler.step_update(step)
             for norm, momentum in training.norms:
                 norm.momentum = max(momentum, 1.0 / (step + 1))
             batch = slice(index * size, (index + 1) * size)
