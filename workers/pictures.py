@@ -46,6 +46,12 @@ class Pictures:
         gathered = torch.from_numpy(self.images[self.rows[indices.numpy()]])
         return gathered.to(self.device)
 
+    def read_into(self, memory: Tensor, indices: Tensor) -> None:
+        """Pictures at `indices` from the file into `memory`, uint8 (b, c, s, s) on the CPU."""
+        rows = self.rows[indices.numpy()]
+        # Rows are in range; in any other mode than "raise" numpy writes without a buffer between.
+        np.take(self.images, rows, axis=0, out=memory.numpy(), mode="clip")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingSet:

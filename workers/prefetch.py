@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,10 +75,8 @@ def _sent(
 
     The allocator keeps pinned memory from being given out again before the copy has read it.
     """
-    rows = pictures.rows[batch.numpy()]
-    shape = (len(rows), *pictures.images.shape[1:])
+    shape = (len(batch), *pictures.images.shape[1:])
     pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-    # In any other mode than "raise" numpy writes without a buffer in between; rows are in range.
-    np.take(pictures.images, rows, axis=0, out=pinned.numpy(), mode="clip")
+    pictures.read_into(pinned, batch)
     with torch.cuda.stream(stream):
         return pinned.to(pictures.device, non_blocking=True), stream.record_event()

@@ -29,6 +29,16 @@ def test_resident_pictures_are_the_same_pictures(pattern_pack: Pack) -> None:
     assert np.array_equal(gathered.numpy(), pattern_pack.images[[17, 5]])
 
 
+def test_pictures_are_read_into_memory_that_is_there(pattern_pack: Pack) -> None:
+    pictures = pictures_on(CPU, pattern_pack.images, np.array([5, 0, 17]))
+    indices = torch.tensor([2, 0, 2, 1])
+    memory = torch.zeros((4, *pattern_pack.images.shape[1:]), dtype=torch.uint8)
+    pictures.read_into(memory, indices)
+    assert torch.equal(memory, pictures.gather(indices))
+    with pytest.raises(IndexError):
+        pictures.read_into(memory, torch.tensor([0, 1, 2, 3]))
+
+
 def test_the_training_set_is_the_train_split_with_classes_from_zero(pattern_pack: Pack) -> None:
     data = training_set(pattern_pack, CPU, group="gender")
     assert len(data.pictures) == len(data.classes) == len(pattern_pack.rows("train"))
