@@ -1,48 +1,52 @@
-"""The door to SMAC: Hyperband over rungs, a random forest and ParEGO, by ask and tell only.
+"""The door to SMAC: its facade with an intensifier, a selector and an encoder of our own.
 
-SMAC's own runner, persistence, resume, validation and incumbents are not used: it dies with a
-worker, asks questions on the terminal, and its saved state leaves out the random generators. Its
-files go to a scratch folder that is removed; the event log is the only truth.
+SMAC keeps the run history and the order of asking and telling. Which trial is next is decided by
+`frnas_search.promotion` and `frnas_search.proposer`, behind SMAC's own extension points. SMAC's
+runner, persistence, resume, validation and incumbents are not used: it dies with a worker, asks
+questions on the terminal, and its saved state leaves out the random generators. Its files go to a
+scratch folder that is removed; the event log is the only truth.
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
 import tempfile
-import warnings
-from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import joblib
 import numpy as np
 from ConfigSpace import (
     BetaFloatHyperparameter,
     BetaIntegerHyperparameter,
+    CategoricalHyperparameter,
     ConfigurationSpace,
     NormalFloatHyperparameter,
     NormalIntegerHyperparameter,
 )
 from ConfigSpace import Configuration as SpaceConfiguration
-from smac import MultiFidelityFacade, Scenario
-from smac.acquisition.maximizer import LocalAndSortedRandomSearch, LocalSearch
-from smac.initial_design.random_design import RandomInitialDesign
-from smac.intensifier import Hyperband
+from ConfigSpace.exceptions import ForbiddenValueError, IllegalValueError
+from smac import Callback, MultiFidelityFacade, Scenario
+from smac.initial_design.abstract_initial_design import AbstractInitialDesign
+from smac.intensifier.abstract_intensifier import AbstractIntensifier
 from smac.main.config_selector import ConfigSelector
-from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.multi_objective.parego import ParEGO
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.ahead import Ahead
+from frnas_search.errors import ReplayError
+from frnas_search.history import History
 from frnas_search.optimizer import Proposal
+from frnas_search.promotion import AsynchronousHyperband
+from frnas_search.proposer import Proposer, ProposerSettings
+from frnas_search.vector_space import VectorSpace
 from search_space.space import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from smac.model.random_forest import RandomForest
+    from smac.main.smbo import SMBO
 
     from frnas_search.schedule import Fidelity
     from results.objectives import Objective
@@ -53,19 +57,6 @@ _WITHOUT_LIMIT = 10**7
 
 # A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
 _JUST_BELOW = 1 - 1e-9
-
-# More than there will be trials at one rung. scikit-learn allocates as many before it grows a
-# tree, and SMAC's 2**20 take a tenth of a second for each.
-_MOST_LEAVES = 2**12
-
-# Configurations in a row that were proposed before or are not accepted, after which a space counts
-# as exhausted; and so many where drawing one takes next to no time.
-_MOST_REPEATS = 100
-_MOST_DRAWS = 1000
-
-# SMAC's defaults.
-_N_CHALLENGERS = 10_000
-_N_LOCAL_SEARCHES = 10
 
 _UNEVEN = (
     BetaFloatHyperparameter,
@@ -89,9 +80,11 @@ class SmacOptimizer:
         fidelity: Fidelity,
         *,
         seed: int,
-        n_initial_configurations: int,
+        n_initial_configurations: int = 10,
         enqueued: Sequence[Mapping[str, bool | int | float | str]] = (),
         accepts: Accepts = lambda _: True,
+        max_costs: Mapping[str, float] | None = None,
+        settings: ProposerSettings | None = None,
     ) -> None:
         """An optimizer of the space.
 
@@ -104,30 +97,69 @@ class SmacOptimizer:
             enqueued: Configurations of the space, proposed before any other.
             accepts: Whether a configuration may be proposed; a function of nothing else. Asked
                 before Hyperband hears of it, so that none takes up a place in a bracket.
+            max_costs: Objective -> the largest cost that is wanted of it.
+            settings: Parts of the engine that are used.
         """
         self._objectives = tuple(objectives)
         self._fidelity = fidelity
         self._scratch = tempfile.TemporaryDirectory(prefix="frnas-smac-")
         self._waiting: dict[_Key, TrialInfo] = {}
-        space = _with_uniform_model(space)
-        self._facade = _facade(
-            _scenario(space, self._objectives, fidelity, seed, Path(self._scratch.name)),
-            eta=fidelity.eta,
-            n_initial_configurations=n_initial_configurations,
-            enqueued=[SpaceConfiguration(space, values=dict(each)) for each in enqueued],
-            accepts=lambda configuration: accepts(plain(configuration)),
+        self._space = _uniform_space(space)
+        vectors = VectorSpace(self._space, space if self._space is not space else None)
+        wanted = max_costs or {}
+        limits = np.array([_limit(each, wanted) for each in self._objectives])
+        history = History(vectors.n_dimensions, len(self._objectives))
+        self._history = history
+        proposer = Proposer(
+            vectors,
+            n_rungs=fidelity.n_rungs,
+            settings=settings or ProposerSettings(n_initial=n_initial_configurations),
+            seed=seed,
+            limits=limits,
+            first=[self._configuration(each).get_array() for each in enqueued],
+            accepts=lambda vector: self._accepts(vector, accepts),
         )
+        self._ahead = Ahead(history=history, propose=proposer.propose)
+        self._board = _Board(
+            history=history,
+            hyperband=AsynchronousHyperband(fidelity.n_rungs, fidelity.eta, limits=limits),
+            ahead=self._ahead,
+        )
+        self._facade = _facade(
+            _scenario(self._space, self._objectives, fidelity, seed, Path(self._scratch.name)),
+            board=self._board,
+            budgets=_budgets(fidelity),
+        )
+        self._intensifier: _Intensifier = self._facade.intensifier
 
     def ask(self) -> Proposal | None:
-        """The next configuration and rung; None when the space is exhausted."""
+        """The next configuration and rung; None when there is none now."""
         try:
-            with _sequential_and_quiet():
-                info = self._facade.ask()
+            info = self._facade.ask()
         except StopIteration:
             return None
         proposal = self._proposal(info)
         self._waiting[_key(proposal)] = info
         return proposal
+
+    def restore(self, proposal: Proposal) -> None:
+        """Take a proposal of the log as asked, without computing it.
+
+        Raises:
+            ReplayError: It cannot have been asked of this optimizer: the configuration is not of
+                the space, or it starts at a rung where it should go on.
+        """
+        try:
+            configuration = self._configuration(proposal.configuration)
+        except (IllegalValueError, ForbiddenValueError, ValueError, KeyError) as error:
+            raise ReplayError(
+                f"the log holds a configuration that is not of this space ({error}); the space or "
+                "ConfigSpace has changed since, start a new run"
+            ) from error
+        self._board.take(configuration, proposal.rung)
+        info = self._intensifier.trial(configuration, proposal.rung)
+        self._facade.runhistory.add_running_trial(info)
+        self._waiting[_key(proposal)] = info
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Tell the costs as shares of their bounds; a failure as the bound of every objective."""
@@ -138,16 +170,189 @@ class SmacOptimizer:
         else:
             shares = [each.normalised(costs[each.name]) for each in self._objectives]
             value = TrialValue(cost=shares, status=StatusType.SUCCESS)
-        with _sequential_and_quiet():
-            self._facade.tell(info, value, save=False)
+        self._facade.tell(info, value, save=False)
 
     def close(self) -> None:
-        """Remove the scratch folder."""
+        """End the thread and remove the scratch folder."""
+        self._ahead.close()
         self._scratch.cleanup()
+
+    def _configuration(self, values: Mapping[str, Any]) -> SpaceConfiguration:
+        return SpaceConfiguration(self._space, values=dict(values))
+
+    def _accepts(self, vector: FloatArray, accepts: Accepts) -> bool:
+        """Also whether it is legal: ConfigSpace's checks of whole arrays miss some clauses."""
+        configuration = SpaceConfiguration(self._space, vector=vector)
+        try:
+            configuration.check_valid_configuration()
+        except (ForbiddenValueError, ValueError):
+            return False
+        return accepts(plain(configuration))
 
     def _proposal(self, info: TrialInfo) -> Proposal:
         assert info.budget is not None, "Hyperband always sets a budget"
         return Proposal(configuration=plain(info.config), rung=self._fidelity.rung_of(info.budget))
+
+
+def _limit(objective: Objective, max_costs: Mapping[str, float]) -> float:
+    """The largest share of the bound that is wanted of an objective."""
+    if objective.name not in max_costs:
+        return float("inf")
+    return objective.normalised(max_costs[objective.name])
+
+
+def _budgets(fidelity: Fidelity) -> tuple[float, ...]:
+    return tuple(
+        fidelity.max_epochs / fidelity.eta**k for k in range(fidelity.n_rungs - 1, -1, -1)
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Board:
+    """Configurations with their numbers, between SMAC's objects and the engine's arrays.
+
+    Nothing here changes while a trial is looked for; `take` makes a choice come true.
+    """
+
+    history: History
+    hyperband: AsynchronousHyperband
+    ahead: Ahead
+    configurations: list[SpaceConfiguration] = field(default_factory=list)
+    numbers: dict[SpaceConfiguration, int] = field(default_factory=dict)
+
+    def raised(self) -> tuple[SpaceConfiguration, int] | None:
+        """A configuration that should go on."""
+        found = self.hyperband.promotion()
+        return None if found is None else (self.configurations[found[0]], found[1])
+
+    def left(self) -> tuple[SpaceConfiguration, int] | None:
+        """A configuration that may go on when there is no new one."""
+        found = self.hyperband.leftover()
+        return None if found is None else (self.configurations[found[0]], found[1])
+
+    def take(self, configuration: SpaceConfiguration, rung: int) -> None:
+        """The configuration is trained to the rung from now on."""
+        number = self.numbers.get(configuration)
+        if number is None:
+            vector = configuration.get_array()
+            number = self.history.add(vector)
+            self.configurations.append(configuration)
+            self.numbers[configuration] = number
+            self.hyperband.started(rung)
+            self.ahead.taken(vector)
+        else:
+            self.hyperband.raised(number, rung)
+        self.history.asked(number, rung)
+        self.ahead.changed()
+
+    def told(
+        self, configuration: SpaceConfiguration, rung: int, costs: Sequence[float] | None
+    ) -> None:
+        """A result; None of a failure."""
+        number = self.numbers[configuration]
+        self.history.told(number, rung, costs)
+        self.hyperband.told(number, rung, costs)
+        self.ahead.changed()
+
+
+class _Intensifier(AbstractIntensifier):
+    """Asynchronous Hyperband in SMAC's terms: the next trial, whenever it is asked for one."""
+
+    def __init__(self, scenario: Scenario, *, board: _Board, budgets: tuple[float, ...]) -> None:
+        super().__init__(scenario, n_seeds=1, max_config_calls=None, seed=scenario.seed)
+        self._board = board
+        self._budgets = budgets
+
+    uses_seeds = True
+    uses_budgets = True
+    uses_instances = False
+    uses_cutoffs = False
+
+    def __iter__(self) -> Iterator[TrialInfo]:
+        return _Trials(self)
+
+    def next_trial(self) -> TrialInfo:
+        """A configuration that goes on, else a new one, else one that waits for its turn.
+
+        Raises:
+            StopIteration: There is nothing now; after the next result there may be.
+        """
+        chosen = self._board.raised() or self._new() or self._board.left()
+        if chosen is None:
+            raise StopIteration
+        self._board.take(*chosen)
+        return self.trial(*chosen)
+
+    def trial(self, configuration: SpaceConfiguration, rung: int) -> TrialInfo:
+        """What SMAC calls training a configuration to a rung."""
+        return TrialInfo(config=configuration, seed=self._seed, budget=self._budgets[rung])
+
+    def _new(self) -> tuple[SpaceConfiguration, int] | None:
+        configuration = next(self.config_generator, None)
+        if configuration is None:
+            return None
+        return configuration, self._board.hyperband.starting_rung()
+
+    def update_incumbents(self, config: SpaceConfiguration) -> None:
+        """Nothing: the front is ours."""
+
+    def get_callback(self) -> Callback:
+        """What SMAC calls with every result."""
+        return _Ear(self._board, self._budgets)
+
+
+class _Trials:
+    """An iterator that may have nothing now and something later."""
+
+    def __init__(self, intensifier: _Intensifier) -> None:
+        self._intensifier = intensifier
+
+    def __iter__(self) -> _Trials:
+        return self
+
+    def __next__(self) -> TrialInfo:
+        return self._intensifier.next_trial()
+
+
+class _Ear(Callback):
+    """Hands on what SMAC was told."""
+
+    def __init__(self, board: _Board, budgets: tuple[float, ...]) -> None:
+        self._board = board
+        self._budgets = budgets
+
+    def on_tell_end(self, smbo: SMBO, info: TrialInfo, value: TrialValue) -> None:
+        """A trial has ended."""
+        del smbo
+        is_failure = value.status != StatusType.SUCCESS
+        costs = None if is_failure else np.atleast_1d(value.cost).tolist()
+        self._board.told(info.config, self._budgets.index(info.budget), costs)
+
+
+class _Selector(ConfigSelector):
+    """New configurations in SMAC's terms; made by the proposer, ahead of need."""
+
+    def __init__(self, scenario: Scenario, *, ahead: Ahead) -> None:
+        super().__init__(scenario)
+        self._ahead = ahead
+
+    def __iter__(self) -> Iterator[SpaceConfiguration]:
+        return self
+
+    def __next__(self) -> SpaceConfiguration:
+        vector = self._ahead.next()
+        if vector is None:
+            raise StopIteration
+        drawn = SpaceConfiguration(self._scenario.configspace, vector=vector)
+        # By its values, as a replay does: a vector may differ from that in its last bits.
+        return SpaceConfiguration(self._scenario.configspace, values=plain(drawn))
+
+
+class _NoInitialDesign(AbstractInitialDesign):
+    """The proposer knows what comes first."""
+
+    def _select_configurations(self) -> list[SpaceConfiguration]:
+        return []
 
 
 def _scenario(
@@ -159,15 +364,15 @@ def _scenario(
 ) -> Scenario:
     # SMAC has a single-objective mode with other code paths; one name must not be a list.
     names = [each.name for each in objectives]
-    cheapest = fidelity.max_epochs / fidelity.eta ** (fidelity.n_rungs - 1)
+    budgets = _budgets(fidelity)
     return Scenario(
         space,
         name="search",
         output_directory=scratch,
         objectives=names,
         crash_cost=[1.0] * len(names),
-        min_budget=cheapest * _JUST_BELOW,
-        max_budget=float(fidelity.max_epochs),
+        min_budget=budgets[0] * _JUST_BELOW,
+        max_budget=budgets[-1],
         n_trials=_WITHOUT_LIMIT,
         seed=seed,
         n_workers=1,
@@ -175,203 +380,38 @@ def _scenario(
 
 
 def _facade(
-    scenario: Scenario,
-    *,
-    eta: int,
-    n_initial_configurations: int,
-    enqueued: list[SpaceConfiguration],
-    accepts: Callable[[SpaceConfiguration], bool],
+    scenario: Scenario, *, board: _Board, budgets: tuple[float, ...]
 ) -> MultiFidelityFacade:
     return MultiFidelityFacade(
         scenario,
-        _never_called,
-        # Any other selection compares incumbents across budgets and dies on an assertion.
-        intensifier=Hyperband(scenario, eta=eta, incumbent_selection="highest_budget"),
-        initial_design=_InitialDesign(
-            scenario,
-            accepts=accepts,
-            n_configs=n_initial_configurations,
-            max_ratio=1.0,  # of our own limit of trials SMAC knows nothing
-            additional_configs=enqueued,
-        ),
-        model=_forest(scenario),
-        acquisition_maximizer=_maximizer(scenario, accepts),
-        # The default keeps one ParEGO weight for eight proposals: hardly better than random.
-        config_selector=_FreshSelector(scenario, retrain_after=1, accepts=accepts),
+        intensifier=_Intensifier(scenario, board=board, budgets=budgets),
+        initial_design=_NoInitialDesign(scenario, n_configs=0),
+        config_selector=_Selector(scenario, ahead=board.ahead),
         multi_objective_algorithm=ParEGO(scenario),
         logging_level=False,
         overwrite=True,
     )
 
 
-class _PriorSpace(ConfigurationSpace):
-    """A space that looks uniform and is drawn from the user's priors.
-
-    SMAC refuses normal and beta hyperparameters that may be inactive, and its forest has no use
-    for them; whatever it draws at random shall follow the priors all the same.
-    """
-
-    drawn_from: ConfigurationSpace
-
-    def seed(self, seed: int) -> None:
-        """Seed what is drawn from."""
-        super().seed(seed)
-        self.drawn_from.seed(seed)
-
-    def sample_configuration(self, size: int | None = None) -> Any:
-        """Draw as the priors say; the configurations are of this space."""
-        if size is None or size == 1:  # ConfigSpace gives no list for either
-            return self._own(self.drawn_from.sample_configuration())
-        return [self._own(each) for each in self.drawn_from.sample_configuration(size=size)]
-
-    def _own(self, drawn: SpaceConfiguration) -> SpaceConfiguration:
-        # A vector places values between the bounds, whatever their distribution; going by values
-        # takes SMAC's thousands of draws from a hundredth of a second to seconds.
-        return SpaceConfiguration(self, vector=drawn.get_array())
-
-
-def _with_uniform_model(space: ConfigurationSpace) -> ConfigurationSpace:
-    """The space as SMAC can take it."""
-    if not any(isinstance(each, _UNEVEN) for each in space.values()):
+def _uniform_space(space: ConfigurationSpace) -> ConfigurationSpace:
+    """The space as SMAC can take it: it refuses priors on what may be inactive."""
+    if not any(_is_uneven(each) for each in space.values()):
         return space
-    uniform = _PriorSpace(name=space.name)
-    uniform.drawn_from = space
+    uniform = ConfigurationSpace(name=space.name)
     uniform.add([_uniform(each) for each in space.values()])
     uniform.add(space.conditions)
     uniform.add(space.forbidden_clauses)
     return uniform
 
 
+def _is_uneven(hyperparameter: Any) -> bool:
+    if isinstance(hyperparameter, CategoricalHyperparameter):
+        return len(set(hyperparameter.probabilities)) > 1
+    return isinstance(hyperparameter, _UNEVEN)
+
+
 def _uniform(hyperparameter: Any) -> Any:
     return hyperparameter.to_uniform() if hasattr(hyperparameter, "to_uniform") else hyperparameter
-
-
-class _InitialDesign(RandomInitialDesign):
-    """SMAC's random initial design, after what is enqueued, and drawn from the user's priors.
-
-    SMAC's puts what is added last and draws from a copy of the space without priors.
-    """
-
-    def __init__(self, *args: Any, accepts: Callable[[SpaceConfiguration], bool], **options: Any):
-        super().__init__(*args, **options)
-        self._accepts = accepts
-
-    def _select_configurations(self) -> list[SpaceConfiguration]:
-        """Fewer than wanted where hardly anything that is drawn is accepted."""
-        space, n = copy.deepcopy(self._configspace), self._n_configs
-        first = [space.sample_configuration()] if n == 1 else space.sample_configuration(size=n)
-        more = (space.sample_configuration() for _ in range(_MOST_DRAWS * n))
-        drawn = filter(self._accepts, itertools.chain(first, more))
-        return list(itertools.islice(drawn, n))
-
-    def select_configurations(self) -> list[SpaceConfiguration]:
-        """What is enqueued, then the random ones; each once."""
-        first = list(self._additional_configs)
-        self._additional_configs = []
-        return list(dict.fromkeys([*first, *super().select_configurations()]))
-
-
-class _FreshSelector(ConfigSelector):
-    """SMAC's selector, with a forest of its own for each proposal and an end where a space ends.
-
-    SMAC draws a ParEGO weight for each proposal but keeps the forest of an older weight until
-    there are new results, and Hyperband takes the proposals for a whole bracket at once.
-    """
-
-    def __init__(self, *args: Any, accepts: Callable[[SpaceConfiguration], bool], **options: Any):
-        super().__init__(*args, **options)
-        self._accepts = accepts
-
-    def __iter__(self) -> Iterator[SpaceConfiguration]:
-        seen: set[SpaceConfiguration] = set()
-        n_useless = 0
-        try:
-            for config in super().__iter__():
-                self._previous_entries = -1
-                if config not in seen and self._accepts(config):
-                    n_useless = 0
-                    seen.add(config)
-                    yield config
-                    continue
-                # Before the first result it draws without a memory, for ever; later it searches
-                # for seconds before each draw.
-                n_useless += 1
-                has_results = self._runhistory is not None and not self._runhistory.empty()
-                if n_useless >= (_MOST_REPEATS if has_results else _MOST_DRAWS):
-                    return
-        except ConfigurationSpaceExhaustedException:
-            return
-
-    def _get_x_best(self, X: FloatArray) -> tuple[FloatArray, float]:  # noqa: N803 - SMAC's name
-        """The same as SMAC's, which asks the forest for one row at a time."""
-        assert self._model is not None
-        means = self._model.predict_marginalized(X)[0][:, 0]
-        best = int(np.argmin(means))
-        return X[best], means[best]
-
-
-class _OrderedLocalSearch(LocalSearch):
-    """SMAC's local search from starting points in an order that every process agrees on.
-
-    SMAC takes them from a set, whose order depends on Python's hash seed; another order draws
-    other random numbers, so that a replay in another process would propose something else.
-    """
-
-    def _get_init_points_from_previous_configs(
-        self,
-        previous_configs: list[SpaceConfiguration],
-        n_points: int,
-        additional_start_points: list[tuple[float, SpaceConfiguration]] | None,
-    ) -> list[SpaceConfiguration]:
-        points = super()._get_init_points_from_previous_configs(
-            previous_configs, n_points, additional_start_points
-        )
-        return sorted(points, key=lambda point: tuple(np.nan_to_num(point.get_array(), nan=-1.0)))
-
-
-def _forest(scenario: Scenario) -> RandomForest:
-    forest = MultiFidelityFacade.get_model(scenario)
-    forest._rf_opts["max_leaf_nodes"] = _MOST_LEAVES
-    return forest
-
-
-class _AcceptingMaximizer(LocalAndSortedRandomSearch):
-    """SMAC's maximizer, which hands on only what is accepted, the most promising first."""
-
-    accepts: Callable[[SpaceConfiguration], bool]
-
-    def maximize(self, *args: Any, **options: Any) -> Iterator[SpaceConfiguration]:
-        return filter(self.accepts, super().maximize(*args, **options))
-
-
-def _maximizer(
-    scenario: Scenario, accepts: Callable[[SpaceConfiguration], bool]
-) -> LocalAndSortedRandomSearch:
-    maximizer = _AcceptingMaximizer(
-        scenario.configspace,
-        challengers=_N_CHALLENGERS,
-        local_search_iterations=_N_LOCAL_SEARCHES,
-        seed=scenario.seed,
-    )
-    maximizer.accepts = accepts
-    maximizer._local_search = _OrderedLocalSearch(scenario.configspace, seed=scenario.seed)
-    return maximizer
-
-
-def _never_called(config: SpaceConfiguration, seed: int = 0, budget: float = 0.0) -> float:
-    del config, seed, budget  # SMAC insists on these names
-    raise AssertionError("trials are run by the coordinator, never by SMAC")
-
-
-@contextmanager
-def _sequential_and_quiet() -> Iterator[None]:
-    """SMAC without joblib's thread pool and without numpy's remarks on its empty timing lists.
-
-    The pool costs more than it brings on a forest of ten trees.
-    """
-    with joblib.parallel_config(backend="sequential"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        yield
 
 
 def _key(proposal: Proposal) -> _Key:

@@ -1,0 +1,72 @@
+"""The surrogate: one forest of random trees for all objectives and all rungs. The door to sklearn.
+
+Trees split on a configuration's vector and on the rung that a cost was measured at, so what is
+cheap to know informs what is dear. Each tree's answer is one opinion; where they differ nothing is
+known yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+
+if TYPE_CHECKING:
+    from results.pareto import FloatArray
+
+_INACTIVE = -1.0
+"""Below every value, so that one split separates what is inactive."""
+
+
+class Forest:
+    """Costs of configurations at rungs.
+
+    Args:
+        n_trees: How many opinions.
+        max_features: Share of the inputs that each split chooses from.
+        min_leaf: Fewest costs in a leaf.
+    """
+
+    def __init__(
+        self, *, n_trees: int = 20, max_features: float = 0.8, min_leaf: int = 1
+    ) -> None:
+        self._n_trees = n_trees
+        self._max_features = max_features
+        self._min_leaf = min_leaf
+        self._trees: list[Any] = []
+
+    def train(self, vectors: FloatArray, heights: FloatArray, costs: FloatArray, seed: int) -> None:
+        """Forget everything and learn these costs.
+
+        Args:
+            vectors: Shape (n, d); NaN where inactive.
+            heights: Shape (n,); 0 the cheapest rung, 1 the dearest.
+            costs: Shape (n, m); finite.
+            seed: Of the splits.
+        """
+        model = ExtraTreesRegressor(
+            self._n_trees,
+            max_features=self._max_features,
+            min_samples_leaf=self._min_leaf,
+            random_state=seed,
+            n_jobs=1,
+        )
+        model.fit(_inputs(vectors, heights), costs)
+        self._trees = [each.tree_ for each in model.estimators_]
+
+    def opinions(self, vectors: FloatArray, height: float = 1.0) -> FloatArray:
+        """What each tree expects at one rung, shape (trees, n, m).
+
+        Args:
+            vectors: Shape (n, d).
+            height: 0 the cheapest rung, 1 the dearest.
+        """
+        inputs = _inputs(vectors, np.full(len(vectors), height))
+        opinions = [tree.predict(inputs).reshape(len(inputs), -1) for tree in self._trees]
+        return np.stack(opinions)
+
+
+def _inputs(vectors: FloatArray, heights: FloatArray) -> FloatArray:
+    filled = np.nan_to_num(vectors, nan=_INACTIVE)
+    return np.ascontiguousarray(np.column_stack([filled, heights]), dtype=np.float32)

@@ -1,0 +1,260 @@
+"""Which new configuration is worth a training: a function of what is known, and of nothing else.
+
+Every proposal has its own random generator, derived from the seed and the proposal's number; so
+the same history gives the same proposal, in whichever process and however often it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from frnas_search.acquisition import (
+    Scale,
+    expected_hypervolume_improvement,
+    scalarised_hypervolume_improvement,
+    scalarised_improvement,
+    scale_of,
+)
+from frnas_search.forest import Forest
+from frnas_search.promotion import best_within
+from results.pareto import non_dominated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from frnas_search.history import Snapshot
+    from frnas_search.vector_space import VectorSpace
+    from results.pareto import FloatArray
+
+Acquisition: TypeAlias = Literal["hypervolume", "parego"]
+
+_N_DRAWN = 500
+_N_PARENTS = 20
+_N_CHILDREN = 10
+_N_ROUNDS = 3
+_SPREAD = 0.15
+_DEVIATION = 0.02
+"""What a forest cannot know, in units of the front's extent."""
+
+_FEWEST_COSTS = 3
+_MOST_REFUSED = 2000
+"""Candidates in a row that may not be proposed, after which there is none."""
+
+_PRIOR_STRENGTH = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposerSettings:
+    """The parts of the engine; each can be taken out to see what it brings.
+
+    Attributes:
+        n_initial: Configurations drawn before the surrogate is used.
+        random_share: Share of later proposals that are drawn, too.
+        uses_all_rungs: Whether cheap results inform the surrogate.
+        fantasises: Whether trials in flight count at their expected costs.
+    """
+
+    n_initial: int = 10
+    random_share: float = 0.05
+    acquisition: Acquisition = "hypervolume"
+    uses_all_rungs: bool = True
+    fantasises: bool = True
+    n_trees: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Data:
+    """What the surrogate learns from; costs are finite, failures count as the worst seen."""
+
+    vectors: FloatArray
+    heights: FloatArray
+    costs: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Outlook:
+    """A trained surrogate and what it is compared with."""
+
+    forest: Forest
+    scale: Scale
+    front: FloatArray
+
+
+class Proposer:
+    """New configurations of a space.
+
+    Args:
+        space: What they are drawn from.
+        n_rungs: Of the fidelity.
+        settings: Which parts are used.
+        seed: Of all randomness.
+        first: Vectors that are proposed before any other.
+        accepts: Whether a vector may be proposed; a function of it alone.
+        limits: Shape (m,); the largest cost that is wanted of each objective, may be infinite.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a proposal depends on besides the history
+        self,
+        space: VectorSpace,
+        *,
+        n_rungs: int,
+        settings: ProposerSettings,
+        seed: int,
+        limits: FloatArray,
+        first: Sequence[FloatArray] = (),
+        accepts: Callable[[FloatArray], bool] = lambda _: True,
+    ) -> None:
+        self._space = space
+        self._n_rungs = n_rungs
+        self._settings = settings
+        self._seed = seed
+        self._limits = limits
+        self._accepts = accepts
+        self._first = list(first)
+
+    def propose(self, known: Snapshot) -> FloatArray | None:
+        """The next new configuration; None when none is left."""
+        number = len(known.vectors)
+        if number < len(self._first):
+            return self._first[number]
+        generator = np.random.default_rng([self._seed, number])
+        return self._first_new(self._candidates(known, number, generator), known)
+
+    def _candidates(
+        self, known: Snapshot, number: int, generator: np.random.Generator
+    ) -> Iterator[FloatArray]:
+        """The most promising first; at the end whatever can still be found."""
+        settings = self._settings
+        if number < len(self._first) + settings.n_initial:
+            yield from self._space.covering(number - len(self._first), self._seed, generator)
+        elif (
+            known.is_success.sum() >= _FEWEST_COSTS
+            and generator.random() >= settings.random_share
+        ):
+            yield from self._promising(known, generator)
+        yield from self._space.draw(_N_DRAWN, generator)
+        yield from self._space.everything(generator)
+
+    def _first_new(
+        self, candidates: Iterator[FloatArray], known: Snapshot
+    ) -> FloatArray | None:
+        seen = {key(vector) for vector in known.vectors}
+        n_refused = 0
+        for vector in candidates:
+            if key(vector) in seen:
+                continue
+            seen.add(key(vector))
+            if self._accepts(vector):
+                return vector
+            n_refused += 1
+            if n_refused >= _MOST_REFUSED:
+                break
+        return None
+
+    def _promising(self, known: Snapshot, generator: np.random.Generator) -> FloatArray:
+        """Candidates in the order of what they promise, shape (n, d)."""
+        outlook = self._outlook(known, generator)
+        seed = int(generator.integers(2**31))
+
+        def gains(vectors: FloatArray) -> FloatArray:
+            return self._gains(outlook, vectors, np.random.default_rng(seed), len(known.indices))
+
+        parents = self._parents(known, outlook)
+        chosen = parents[generator.integers(0, len(parents), _N_DRAWN)]
+        near = self._space.mutate(
+            chosen,
+            generator,
+            n_changes=generator.choice([1.0, 2.0, 4.0], len(chosen)),
+            spread=_SPREAD,
+        )
+        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near])
+        values = gains(candidates)
+        for number in range(_N_ROUNDS):
+            best = candidates[np.argsort(-values, kind="stable")[:_N_PARENTS]]
+            near = self._space.mutate(
+                np.repeat(best, _N_CHILDREN, axis=0),
+                generator,
+                n_changes=np.ones(len(best) * _N_CHILDREN),
+                spread=_SPREAD / 2**number,
+            )
+            candidates = np.vstack([candidates, near])
+            values = np.concatenate([values, gains(near)])
+        return candidates[np.argsort(-values, kind="stable")]
+
+    def _outlook(self, known: Snapshot, generator: np.random.Generator) -> _Outlook:
+        data = self._data(known)
+        forest = Forest(n_trees=self._settings.n_trees)
+        forest.train(
+            data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31))
+        )
+        dear = known.costs[known.is_success & (known.rungs == self._n_rungs - 1)]
+        scale = scale_of(dear if len(dear) >= _FEWEST_COSTS else data.costs)
+        points = dear[np.all(dear <= self._limits, axis=1)]
+        if self._settings.fantasises and known.pending:
+            vectors = known.vectors[list(known.pending)]
+            points = np.vstack([points, forest.opinions(vectors).mean(axis=0)])
+        return _Outlook(forest=forest, scale=scale, front=_front(scale.scaled(points)))
+
+    def _data(self, known: Snapshot) -> _Data:
+        worst = known.costs[known.is_success].max(axis=0)
+        used = np.full(len(known.rungs), self._settings.uses_all_rungs) | (
+            known.rungs == self._n_rungs - 1
+        )
+        if not used.any():
+            used = np.ones(len(known.rungs), bool)
+        costs = np.where(known.is_success[:, None], known.costs, worst)
+        return _Data(
+            vectors=known.vectors[known.indices[used]],
+            heights=known.rungs[used] / max(1, self._n_rungs - 1),
+            costs=costs[used],
+        )
+
+    def _parents(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
+        """The best configurations with a result, at the highest rung or as expected there."""
+        indices = np.unique(known.indices[known.is_success])
+        expected = outlook.forest.opinions(known.vectors[indices]).mean(axis=0)
+        dear = known.is_success & (known.rungs == self._n_rungs - 1)
+        expected[np.searchsorted(indices, known.indices[dear])] = known.costs[dear]
+        order = best_within(expected, self._limits)
+        return known.vectors[indices[order[:_N_PARENTS]]]
+
+    def _gains(
+        self,
+        outlook: _Outlook,
+        vectors: FloatArray,
+        generator: np.random.Generator,
+        n_costs: int,
+    ) -> FloatArray:
+        """What each configuration promises, weighed with the user's prior; shape (n,)."""
+        raw = outlook.forest.opinions(vectors)
+        opinions = outlook.scale.scaled(raw)
+        gains = self._improvements(opinions, outlook.front, generator)
+        if np.isfinite(self._limits).any():
+            feasible = np.all(raw <= self._limits, axis=-1).mean(axis=0)
+            gains = gains * feasible + 1e-12 * feasible
+        if self._space.has_prior:
+            weight = _PRIOR_STRENGTH / max(1, n_costs)
+            gains = gains * np.exp(weight * self._space.log_prior(vectors))
+        return gains
+
+    def _improvements(
+        self, opinions: FloatArray, front: FloatArray, generator: np.random.Generator
+    ) -> FloatArray:
+        if self._settings.acquisition == "parego" and len(front):
+            return scalarised_improvement(opinions, front, generator)
+        if opinions.shape[-1] == 2:
+            deviations = opinions.std(axis=0) + _DEVIATION
+            return expected_hypervolume_improvement(opinions.mean(axis=0), deviations, front)
+        return scalarised_hypervolume_improvement(opinions, front, generator)
+
+
+def _front(points: FloatArray) -> FloatArray:
+    return points[non_dominated(points)] if len(points) else points
+
+
+def key(vector: FloatArray) -> bytes:
+    """The same for equal configurations."""
+    return (np.nan_to_num(vector, nan=-1.0) + 0.0).round(9).tobytes()

@@ -1,0 +1,281 @@
+"""A configuration space as arrays: draws and neighbours of thousands of configurations at once.
+
+A configuration is a vector with one number for each hyperparameter, in ConfigSpace's own encoding:
+numbers lie in [0, 1] after their log scale, a choice is its index, what is inactive is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+from ConfigSpace.conditions import AndConjunction, Conjunction
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    Constant,
+    NumericalHyperparameter,
+    OrdinalHyperparameter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from results.pareto import BoolArray, FloatArray
+
+_MOST_DRAWS = 50
+"""How often a whole batch is drawn again where forbidden clauses throw most of it away."""
+
+_N_COVERING = 500
+_MOST_LISTED = 20_000
+_LEAST_DENSITY = 1e-6
+
+Spread: TypeAlias = float
+
+
+class VectorSpace:
+    """What can be drawn from a space and what lies near a configuration of it.
+
+    Args:
+        space: Of the configurations.
+        drawn_from: The same hyperparameters with the user's priors; the space itself without any.
+    """
+
+    def __init__(
+        self, space: ConfigurationSpace, drawn_from: ConfigurationSpace | None = None
+    ) -> None:
+        self.space = space
+        self._has_prior = drawn_from is not None
+        drawn_from = drawn_from or space
+        self._names = list(space.keys())
+        self._priors = [drawn_from[name] for name in self._names]
+        self._conditions = [
+            (self._names.index(each.child.name), each)
+            for each in sorted(space.conditions, key=lambda c: self._names.index(c.child.name))
+        ]
+
+    @property
+    def n_dimensions(self) -> int:
+        """Length of a vector."""
+        return len(self._names)
+
+    @cached_property
+    def is_categorical(self) -> BoolArray:
+        """Shape (d,): choices without an order."""
+        return np.array(
+            [isinstance(each, CategoricalHyperparameter) for each in self.space.values()], bool
+        )
+
+    @cached_property
+    def n_choices(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Shape (d,): how many values there are; 0 for numbers with more than 1,000."""
+        return np.array([_n_choices(each) for each in self.space.values()], np.int64)
+
+    def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
+        """At most `n` configurations as the priors say, shape (n, d).
+
+        Fewer where forbidden clauses leave next to nothing.
+        """
+        found: list[FloatArray] = []
+        missing = n
+        for _ in range(_MOST_DRAWS):
+            drawn = self.legal(self._draw_each(n, generator))[:missing]
+            found.append(drawn)
+            missing -= len(drawn)
+            if missing <= 0:
+                break
+        return np.concatenate(found) if found else np.empty((0, self.n_dimensions))
+
+    def _draw_each(self, n: int, generator: np.random.Generator) -> FloatArray:
+        state = np.random.RandomState(generator.integers(2**32))
+        return np.stack([each.sample_vector(n, seed=state) for each in self._priors], axis=1)
+
+    def covering(
+        self, number: int, seed: int, generator: np.random.Generator
+    ) -> FloatArray:
+        """Draws for the start of a search, those first that try what was not tried yet.
+
+        The choices that decide what else there is, such as the source of an architecture, are
+        gone through in turn, in an order that depends on the seed.
+
+        Args:
+            number: How many were proposed before.
+            seed: The same for all numbers.
+            generator: Of the draws.
+        """
+        drawn = self.draw(_N_COVERING, generator)
+        fits = np.ones(len(drawn), bool)
+        for parent in self._roots:
+            order = np.random.default_rng([seed, parent]).permutation(self.n_choices[parent])
+            fits &= drawn[:, parent] == order[number % len(order)]
+        return np.concatenate([drawn[fits], drawn[~fits]])
+
+    @cached_property
+    def _roots(self) -> list[int]:
+        """Choices that conditions depend on and that depend on no condition themselves."""
+        children = {child for child, _ in self._conditions}
+        parents = {
+            self._names.index(literal.parent.name)
+            for _, condition in self._conditions
+            for literal in _literals(condition)
+        }
+        return [each for each in sorted(parents - children) if self.is_categorical[each]]
+
+    def everything(self, generator: np.random.Generator) -> FloatArray:
+        """All configurations of a small discrete space in random order; more draws of another."""
+        values = [_values(each) for each in self.space.values()]
+        sizes = [0 if each is None else len(each) for each in values]
+        if 0 in sizes or math.prod(sizes) > _MOST_LISTED:
+            return np.concatenate([self.draw(_N_COVERING, generator) for _ in range(4)])
+        grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(sizes))
+        listed = np.unique(self.legal(grid), axis=0, equal_nan=False)
+        return generator.permutation(listed)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether anything is likelier than it would be by chance."""
+        return self._has_prior
+
+    def log_prior(self, vectors: FloatArray) -> FloatArray:
+        """Log density of the user's priors, up to a constant; shape (n,)."""
+        total = np.zeros(len(vectors))
+        for index, each in enumerate(self._priors):
+            active = np.isfinite(vectors[:, index])
+            density = np.asarray(each.pdf_vector(vectors[active, index])) / each.get_max_density()
+            total[active] += np.log(np.maximum(density, _LEAST_DENSITY))
+        return total
+
+    def legal(self, vectors: FloatArray) -> FloatArray:
+        """The vectors with what is inactive removed, without those that are forbidden."""
+        vectors = self.activated(vectors)
+        forbidden = np.zeros(len(vectors), bool)
+        for clause in self.space.forbidden_clauses:
+            forbidden |= clause.is_forbidden_vector_array(vectors.T)
+        return vectors[~forbidden]
+
+    def activated(self, vectors: FloatArray) -> FloatArray:
+        """A copy with NaN where a condition says that a value has no meaning.
+
+        Args:
+            vectors: Shape (n, d); a value for everything that may be active.
+        """
+        vectors = vectors.copy()
+        for child, condition in self._conditions:  # parents before their children
+            vectors[~_is_satisfied(condition, vectors), child] = np.nan
+        return vectors
+
+    def mutate(
+        self,
+        parents: FloatArray,
+        generator: np.random.Generator,
+        *,
+        n_changes: FloatArray,
+        spread: Spread,
+    ) -> FloatArray:
+        """One neighbour of each parent, shape (n, d) or fewer where some are forbidden.
+
+        Args:
+            parents: Shape (n, d).
+            generator: What is drawn from.
+            n_changes: Shape (n,); how many of the active hyperparameters change on average.
+            spread: Standard deviation of a number's change, as a share of its range.
+        """
+        fresh = self._draw_each(len(parents), generator)
+        is_active = np.isfinite(parents)
+        rate = n_changes / np.maximum(1, (is_active & self._is_free).sum(axis=1))
+        changes = generator.random(parents.shape) < rate[:, None]
+        # At least one, so that no child is its parent.
+        scores = np.where(is_active & self._is_free, generator.random(parents.shape), -1.0)
+        changes[np.arange(len(parents)), scores.argmax(axis=1)] = True
+        filled = np.where(is_active, parents, fresh)
+        near = self._near(filled, fresh, generator, spread)
+        return self.legal(np.where(changes, near, filled))
+
+    @cached_property
+    def _is_free(self) -> BoolArray:
+        return np.array([not isinstance(each, Constant) for each in self.space.values()], bool)
+
+    @cached_property
+    def _is_number(self) -> BoolArray:
+        return np.array(
+            [isinstance(each, NumericalHyperparameter) for each in self.space.values()], bool
+        )
+
+    def _near(
+        self,
+        vectors: FloatArray,
+        fresh: FloatArray,
+        generator: np.random.Generator,
+        spread: Spread,
+    ) -> FloatArray:
+        """Each value's neighbour: numbers a little off, choices anything else."""
+        moved = vectors + generator.normal(0.0, spread, vectors.shape)
+        moved = np.where(moved < 0, -moved, moved)
+        moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0.0, 1.0)
+        moved = self._on_grid(moved, vectors, generator)
+        near = np.where(self._is_number, moved, fresh)
+        # A choice that drew itself takes the next one instead.
+        n = np.maximum(self.n_choices, 1)
+        same = ~self._is_number & self._is_free & (fresh == vectors)
+        shift = 1 + np.floor(generator.random(vectors.shape) * np.maximum(n - 1, 1))
+        return np.where(same, (vectors + shift) % n, near)
+
+    def _on_grid(
+        self, moved: FloatArray, before: FloatArray, generator: np.random.Generator
+    ) -> FloatArray:
+        """Whole numbers stay whole, and move by at least one."""
+        moved = moved.copy()
+        for index, each in enumerate(self.space.values()):
+            if not self._is_number[index] or not hasattr(each, "size") or not np.isfinite(each.size):
+                continue
+            values = each.to_vector(each.to_value(moved[:, index]))
+            stuck = values == before[:, index]
+            if stuck.any() and each.size > 1:
+                values = np.array(values)
+                step = np.where(generator.random(len(values)) < 0.5, -1, 1)
+                numbers = np.asarray(each.to_value(before[:, index])) + step
+                numbers = np.where(numbers < each.lower, each.lower + 1, numbers)
+                numbers = np.where(numbers > each.upper, each.upper - 1, numbers)
+                values[stuck] = np.asarray(each.to_vector(numbers))[stuck]
+            moved[:, index] = values
+        return moved
+
+
+def _n_choices(hyperparameter: Any) -> int:
+    if isinstance(hyperparameter, CategoricalHyperparameter):
+        return len(hyperparameter.choices)
+    if isinstance(hyperparameter, OrdinalHyperparameter):
+        return len(hyperparameter.sequence)
+    return 1 if isinstance(hyperparameter, Constant) else 0
+
+
+def _values(hyperparameter: Any) -> FloatArray | None:
+    """Every value in the encoding of vectors; None where there are too many."""
+    n = _n_choices(hyperparameter)
+    if n:
+        return np.arange(n, dtype=float)
+    size = getattr(hyperparameter, "size", math.inf)
+    if not math.isfinite(size) or size > _MOST_LISTED:
+        return None
+    numbers = range(hyperparameter.lower, hyperparameter.upper + 1)
+    return np.array([hyperparameter.to_vector(number) for number in numbers], float)
+
+
+def _literals(condition: Any) -> Sequence[Any]:
+    if isinstance(condition, Conjunction):
+        return condition.get_descendant_literal_conditions()
+    return [condition]
+
+
+def _is_satisfied(condition: Any, vectors: FloatArray) -> BoolArray:
+    if isinstance(condition, Conjunction):
+        parts = [_is_satisfied(each, vectors) for each in condition.components]
+        combine = np.logical_and if isinstance(condition, AndConjunction) else np.logical_or
+        combined: BoolArray = np.asarray(combine.reduce(parts), bool)
+        return combined
+    # An inactive parent satisfies nothing, not even "is not".
+    has_parent = np.isfinite(vectors[:, condition.parent_vector_id])
+    satisfied: BoolArray = np.asarray(condition.satisfied_by_vector_array(vectors.T), bool)
+    return satisfied & has_parent
