@@ -1,0 +1,1 @@
+"""Other optimizers on the same spaces, each behind the `Optimizer` protocol."""

@@ -1,0 +1,1 @@
+"""Measuring the quality of searches: running, accounting, comparing."""
