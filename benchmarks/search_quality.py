@@ -30,7 +30,7 @@ from benchmarks.quality.run import run
 from results.atomic import write_json_atomically
 
 QUICK_METHODS = ("frnas", "random", "optuna-nsga2", "optuna-tpe", "syne-tune-moasha")
-QUICK_PROBLEMS = ("fair_super-317599", "lcbench-167152", "vgg_table")
+QUICK_PROBLEMS = ("fair_super-317599", "vgg_table")
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

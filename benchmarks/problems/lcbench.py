@@ -44,7 +44,7 @@ class Lcbench:
         self.space = read_space(folder, without=("OpenML_task_id", "epoch"))
         self.objectives = (
             Objective(name="error", unit="fraction", reference=1.0, bound=1.0),
-            Objective(name="time", unit="s", reference=1e4, bound=1e4, scale="log"),
+            Objective(name="time", unit="s", reference=1e4, bound=1e5, scale="log"),
         )
         self.fidelity = Fidelity(min_epochs=3, max_epochs=52, eta=3)
         self.rungs = fractions_of(self.fidelity)

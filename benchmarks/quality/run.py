@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.peers.search import Factory, Search
 from benchmarks.problems.problem import Box, Problem
 from benchmarks.quality.ledger import Ledger
+from frnas_search.optimizer import Optimizer
 
 BUDGETS = (25, 50, 100, 200)
 """At which the front is measured, in full evaluations."""
@@ -38,6 +40,13 @@ class Progress:
     n_proposals: int = 0
     asking_seconds: float = 0.0
     error: str | None = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Count the time of the block."""
+        begin = time.perf_counter()
+        yield
+        self.asking_seconds += time.perf_counter() - begin
 
 
 def run(problem: Problem, factory: Factory, *, seed: int, budget: int) -> dict[str, Any]:
@@ -73,28 +82,35 @@ def run(problem: Problem, factory: Factory, *, seed: int, budget: int) -> dict[s
 def drive(problem: Problem, factory: Factory, search: Search, progress: Progress) -> None:
     """Ask, evaluate and tell; an evaluation that does not fit into the budget is not begun."""
     ledger = progress.ledger
-    begin = time.perf_counter()
-    optimizer = factory(search)
-    progress.asking_seconds += time.perf_counter() - begin
     n_repeats = 0
-    while ledger.spent < search.budget - _ROUNDING and n_repeats < _MOST_REPEATS:
-        begin = time.perf_counter()
-        proposal = optimizer.ask()
-        progress.asking_seconds += time.perf_counter() - begin
-        if proposal is None:
-            return
-        progress.n_proposals += 1
-        price = ledger.price(proposal)
-        if ledger.spent + price > search.budget + _ROUNDING:
-            return
-        n_repeats = 0 if price else n_repeats + 1
-        ledger.pay(proposal)
-        costs = problem.cost(proposal.configuration, proposal.rung)
-        if price and proposal.rung == search.last_rung:
-            progress.trace.append([ledger.spent, *(costs[name] for name in search.names)])
-        begin = time.perf_counter()
-        optimizer.tell(proposal, costs)
-        progress.asking_seconds += time.perf_counter() - begin
+    with built(factory, search) as optimizer:
+        while ledger.spent < search.budget - _ROUNDING and n_repeats < _MOST_REPEATS:
+            with progress.asking():
+                proposal = optimizer.ask()
+            if proposal is None:
+                return
+            progress.n_proposals += 1
+            price = ledger.price(proposal)
+            if ledger.spent + price > search.budget + _ROUNDING:
+                return
+            n_repeats = 0 if price else n_repeats + 1
+            ledger.pay(proposal)
+            costs = problem.cost(proposal.configuration, proposal.rung)
+            if price and proposal.rung == search.last_rung:
+                progress.trace.append([ledger.spent, *(costs[name] for name in search.names)])
+            with progress.asking():
+                optimizer.tell(proposal, costs)
+
+
+@contextmanager
+def built(factory: Factory, search: Search) -> Iterator[Optimizer]:
+    """An optimizer that is closed in the end, where it can be."""
+    optimizer = factory(search)
+    try:
+        yield optimizer
+    finally:
+        if hasattr(optimizer, "close"):
+            optimizer.close()
 
 
 def shares(box: Box, trace: Sequence[Sequence[float]], *, budget: int) -> Mapping[str, float]:

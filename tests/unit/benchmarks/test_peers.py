@@ -1,0 +1,98 @@
+"""Every peer proposes members of the space and keeps to its seed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from ConfigSpace import (
+    CategoricalHyperparameter,
+    Configuration,
+    ConfigurationSpace,
+    Constant,
+    EqualsCondition,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
+
+from benchmarks.methods import METHODS
+from benchmarks.peers.activity import active_values
+from benchmarks.peers.search import Search
+from benchmarks.quality.run import built
+from frnas_search.schedule import Fidelity
+from results.objectives import Objective
+
+LIBRARIES = {"optuna": "optuna", "syne-tune": "syne_tune"}
+BROKEN = "syne-tune-multi-surrogate"
+
+
+def conditional_space() -> ConfigurationSpace:
+    space = ConfigurationSpace()
+    kind = CategoricalHyperparameter("kind", ["a", "b"])
+    rate = UniformFloatHyperparameter("rate", 1e-4, 1e-1, log=True)
+    depth = UniformIntegerHyperparameter("depth", 1, 9)
+    size = OrdinalHyperparameter("size", [8, 16, 32])
+    space.add([kind, rate, depth, size, Constant("fixed", 3)])
+    space.add([EqualsCondition(rate, kind, "a"), EqualsCondition(depth, rate, 1e-4)])
+    return space
+
+
+def search(seed: int) -> Search:
+    return Search(
+        space=conditional_space(),
+        objectives=tuple(
+            Objective(name=name, unit="fraction", reference=1.0, bound=1.0) for name in "uv"
+        ),
+        fidelity=Fidelity(min_epochs=1, max_epochs=3, eta=3),
+        seed=seed,
+        budget=12,
+    )
+
+
+def proposals(method: str, seed: int, *, n: int = 8) -> list[tuple[dict[str, Any], int]]:
+    found = []
+    with built(METHODS[method], search(seed)) as optimizer:
+        for number in range(n):
+            proposal = optimizer.ask()
+            assert proposal is not None
+            found.append((dict(proposal.configuration), proposal.rung))
+            optimizer.tell(proposal, {"u": number / n, "v": (number * 5 % n) / n})
+    return found
+
+
+@pytest.fixture(params=[each for each in METHODS if each != BROKEN])
+def method(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    for prefix, library in LIBRARIES.items():
+        if name.startswith(prefix):
+            pytest.importorskip(library, reason=f"needs {library}, an optional extra")
+    return name
+
+
+def test_inactive_hyperparameters_are_never_chosen() -> None:
+    chosen = {"kind": "b", "size": 8, "fixed": 3}
+    assert active_values(conditional_space(), lambda each: chosen[each.name]) == chosen
+
+
+def test_proposals_are_members_of_the_space(method: str) -> None:
+    space = conditional_space()
+    for configuration, rung in proposals(method, seed=1):
+        Configuration(space, values=configuration)
+        assert rung in (0, 1)
+
+
+def test_proposals_depend_on_the_seed_only(method: str) -> None:
+    assert proposals(method, seed=1) == proposals(method, seed=1)
+    assert proposals(method, seed=1) != proposals(method, seed=2)
+
+
+def test_a_halving_peer_starts_at_the_cheapest_rung_and_the_others_at_the_last() -> None:
+    pytest.importorskip("syne_tune", reason="needs syne_tune, an optional extra")
+    module = importlib.import_module("benchmarks.peers.syne_tune_schedulers")
+    rungs = [rung for _, rung in proposals("syne-tune-moasha", seed=1)]
+    assert rungs[:2] == [0, 1]  # the first at a rung always goes on
+    assert module.resource(search(1), 1) == 3
+    assert {rung for _, rung in proposals("syne-tune-evolution", seed=1)} == {1}
+    assert {rung for _, rung in proposals("random", seed=1)} == {1}
