@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,13 +79,13 @@ class Report:
             yield ""
 
     def _failures(self) -> Iterator[str]:
-        for run in self._runs:
-            if run["error"]:
-                last = run["error"].strip().splitlines()[-1]
-                yield (
-                    f"failed after {run['spent']:.1f}: {run['method']} on {run['problem']}, "
-                    f"seed {run['seed']}: {last}"
-                )
+        reasons = Counter(
+            (run["method"], run["problem"], run["error"].strip().splitlines()[-1])
+            for run in self._runs
+            if run["error"]
+        )
+        for (method, problem, reason), n_runs in reasons.items():
+            yield f"failed: {method} on {problem}, {n_runs} runs: {reason}"
 
     def _rank_rows(self, budget: int, shares: Shares) -> Iterator[dict[str, Any]]:
         ranks = shares.mean_ranks(self._methods)

@@ -87,5 +87,5 @@ def test_a_method_that_never_evaluated_is_named_as_failed_and_not_ranked() -> No
     failed = {**runs({"broken": [0.0]})[0], "spent": 0.0, "error": "Traceback\nImportError: no"}
     report = Report([*runs({"a": [0.5]}), failed], ours=[])
     text = "\n".join(report.lines())
-    assert "failed after 0.0: broken on p, seed 0: ImportError: no" in text
+    assert "failed: broken on p, 1 runs: ImportError: no" in text
     assert [row["name"] for row in report.rows()] == ["mean rank at 25, a", "p at 25, a"]
