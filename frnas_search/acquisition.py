@@ -78,7 +78,9 @@ def expected_hypervolume_improvement(
     return np.asarray(gains.sum(axis=1))
 
 
-def expected_improvement(means: FloatArray, deviations: FloatArray, best: FloatArray) -> FloatArray:
+def expected_improvement(
+    means: FloatArray, deviations: FloatArray, best: FloatArray
+) -> FloatArray:
     """E max(0, best - y) of a normal y; arguments broadcast."""
     z = (best - means) / deviations
     density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)

@@ -28,15 +28,15 @@ class Forest:
         min_leaf: Fewest costs in a leaf.
     """
 
-    def __init__(
-        self, *, n_trees: int = 20, max_features: float = 0.8, min_leaf: int = 1
-    ) -> None:
+    def __init__(self, *, n_trees: int = 20, max_features: float = 0.8, min_leaf: int = 1) -> None:
         self._n_trees = n_trees
         self._max_features = max_features
         self._min_leaf = min_leaf
         self._trees: list[Any] = []
 
-    def train(self, vectors: FloatArray, heights: FloatArray, costs: FloatArray, seed: int) -> None:
+    def train(
+        self, vectors: FloatArray, heights: FloatArray, costs: FloatArray, seed: int
+    ) -> None:
         """Forget everything and learn these costs.
 
         Args:

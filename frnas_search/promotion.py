@@ -150,8 +150,10 @@ class AsynchronousHyperband:
         return None
 
     def leftover(self) -> tuple[int, int] | None:
-        """Who goes on when no new configuration is left: the best one, whether or not it is its
-        turn; the highest rung first."""
+        """Who goes on when no new configuration is left: the best one of the highest rung.
+
+        Whether or not it is its turn: there is nothing better to do.
+        """
         for number, rung in reversed(list(enumerate(self._rungs[:-1]))):
             candidates = rung.candidates(len(rung.costs), self._limits)
             if candidates:

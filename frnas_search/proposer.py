@@ -18,6 +18,8 @@ from frnas_search.acquisition import (
     scalarised_improvement,
     scale_of,
 )
+from frnas_search.density import dense_draws
+from frnas_search.encoding import evidence
 from frnas_search.forest import Forest
 from frnas_search.promotion import best_within
 from results.pareto import non_dominated
@@ -53,25 +55,19 @@ class ProposerSettings:
     Attributes:
         n_initial: Configurations drawn before the surrogate is used.
         random_share: Share of later proposals that are drawn, too.
+        density_share: Share of the others that follow the density of good configurations; the
+            rest maximise the expected improvement of the front.
         uses_all_rungs: Whether cheap results inform the surrogate.
         fantasises: Whether trials in flight count at their expected costs.
     """
 
     n_initial: int = 10
     random_share: float = 0.05
+    density_share: float = 0.5
     acquisition: Acquisition = "hypervolume"
     uses_all_rungs: bool = True
     fantasises: bool = True
     n_trees: int = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Data:
-    """What the surrogate learns from; costs are finite, failures count as the worst seen."""
-
-    vectors: FloatArray
-    heights: FloatArray
-    costs: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,16 +127,13 @@ class Proposer:
         if number < len(self._first) + settings.n_initial:
             yield from self._space.covering(number - len(self._first), self._seed, generator)
         elif (
-            known.is_success.sum() >= _FEWEST_COSTS
-            and generator.random() >= settings.random_share
+            known.is_success.sum() >= _FEWEST_COSTS and generator.random() >= settings.random_share
         ):
             yield from self._promising(known, generator)
         yield from self._space.draw(_N_DRAWN, generator)
         yield from self._space.everything(generator)
 
-    def _first_new(
-        self, candidates: Iterator[FloatArray], known: Snapshot
-    ) -> FloatArray | None:
+    def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
         seen = {key(vector) for vector in known.vectors}
         n_refused = 0
         for vector in candidates:
@@ -157,12 +150,24 @@ class Proposer:
     def _promising(self, known: Snapshot, generator: np.random.Generator) -> FloatArray:
         """Candidates in the order of what they promise, shape (n, d)."""
         outlook = self._outlook(known, generator)
+        ranked = self._ranked(known, outlook)
+        if generator.random() < self._settings.density_share:
+            return dense_draws(self._space, ranked, generator)
+        return self._improving(outlook, ranked[:_N_PARENTS], generator, len(known.indices))
+
+    def _improving(
+        self,
+        outlook: _Outlook,
+        parents: FloatArray,
+        generator: np.random.Generator,
+        n_costs: int,
+    ) -> FloatArray:
+        """Draws and neighbours of the parents, those first that improve the front most."""
         seed = int(generator.integers(2**31))
 
         def gains(vectors: FloatArray) -> FloatArray:
-            return self._gains(outlook, vectors, np.random.default_rng(seed), len(known.indices))
+            return self._gains(outlook, vectors, np.random.default_rng(seed), n_costs)
 
-        parents = self._parents(known, outlook)
         chosen = parents[generator.integers(0, len(parents), _N_DRAWN)]
         near = self._space.mutate(
             chosen,
@@ -185,11 +190,9 @@ class Proposer:
         return candidates[np.argsort(-values, kind="stable")]
 
     def _outlook(self, known: Snapshot, generator: np.random.Generator) -> _Outlook:
-        data = self._data(known)
+        data = evidence(known, n_rungs=self._n_rungs, uses_all_rungs=self._settings.uses_all_rungs)
         forest = Forest(n_trees=self._settings.n_trees)
-        forest.train(
-            data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31))
-        )
+        forest.train(data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31)))
         dear = known.costs[known.is_success & (known.rungs == self._n_rungs - 1)]
         scale = scale_of(dear if len(dear) >= _FEWEST_COSTS else data.costs)
         points = dear[np.all(dear <= self._limits, axis=1)]
@@ -198,28 +201,17 @@ class Proposer:
             points = np.vstack([points, forest.opinions(vectors).mean(axis=0)])
         return _Outlook(forest=forest, scale=scale, front=_front(scale.scaled(points)))
 
-    def _data(self, known: Snapshot) -> _Data:
-        worst = known.costs[known.is_success].max(axis=0)
-        used = np.full(len(known.rungs), self._settings.uses_all_rungs) | (
-            known.rungs == self._n_rungs - 1
-        )
-        if not used.any():
-            used = np.ones(len(known.rungs), bool)
-        costs = np.where(known.is_success[:, None], known.costs, worst)
-        return _Data(
-            vectors=known.vectors[known.indices[used]],
-            heights=known.rungs[used] / max(1, self._n_rungs - 1),
-            costs=costs[used],
-        )
+    def _ranked(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
+        """Configurations with a result, by their costs at the highest rung or as expected there.
 
-    def _parents(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
-        """The best configurations with a result, at the highest rung or as expected there."""
+        Shape (n, d), best first.
+        """
         indices = np.unique(known.indices[known.is_success])
         expected = outlook.forest.opinions(known.vectors[indices]).mean(axis=0)
         dear = known.is_success & (known.rungs == self._n_rungs - 1)
         expected[np.searchsorted(indices, known.indices[dear])] = known.costs[dear]
         order = best_within(expected, self._limits)
-        return known.vectors[indices[order[:_N_PARENTS]]]
+        return known.vectors[indices[order]]
 
     def _gains(
         self,

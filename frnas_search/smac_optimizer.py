@@ -125,12 +125,11 @@ class SmacOptimizer:
             hyperband=AsynchronousHyperband(fidelity.n_rungs, fidelity.eta, limits=limits),
             ahead=self._ahead,
         )
-        self._facade = _facade(
-            _scenario(self._space, self._objectives, fidelity, seed, Path(self._scratch.name)),
-            board=self._board,
-            budgets=_budgets(fidelity),
+        scenario = _scenario(
+            self._space, self._objectives, fidelity, seed, Path(self._scratch.name)
         )
-        self._intensifier: _Intensifier = self._facade.intensifier
+        self._intensifier = _Intensifier(scenario, board=self._board, budgets=_budgets(fidelity))
+        self._facade = _facade(scenario, self._intensifier, ahead=self._ahead)
 
     def ask(self) -> Proposal | None:
         """The next configuration and rung; None when there is none now."""
@@ -349,10 +348,10 @@ class _Selector(ConfigSelector):
 
 
 class _NoInitialDesign(AbstractInitialDesign):
-    """The proposer knows what comes first."""
+    """The proposer knows what comes first; SMAC complains about none at all."""
 
     def _select_configurations(self) -> list[SpaceConfiguration]:
-        return []
+        return [self._configspace.get_default_configuration()]
 
 
 def _scenario(
@@ -379,14 +378,12 @@ def _scenario(
     )
 
 
-def _facade(
-    scenario: Scenario, *, board: _Board, budgets: tuple[float, ...]
-) -> MultiFidelityFacade:
+def _facade(scenario: Scenario, intensifier: _Intensifier, *, ahead: Ahead) -> MultiFidelityFacade:
     return MultiFidelityFacade(
         scenario,
-        intensifier=_Intensifier(scenario, board=board, budgets=budgets),
-        initial_design=_NoInitialDesign(scenario, n_configs=0),
-        config_selector=_Selector(scenario, ahead=board.ahead),
+        intensifier=intensifier,
+        initial_design=_NoInitialDesign(scenario, n_configs=1),
+        config_selector=_Selector(scenario, ahead=ahead),
         multi_objective_algorithm=ParEGO(scenario),
         logging_level=False,
         overwrite=True,

@@ -92,9 +92,7 @@ class VectorSpace:
         state = np.random.RandomState(generator.integers(2**32))
         return np.stack([each.sample_vector(n, seed=state) for each in self._priors], axis=1)
 
-    def covering(
-        self, number: int, seed: int, generator: np.random.Generator
-    ) -> FloatArray:
+    def covering(self, number: int, seed: int, generator: np.random.Generator) -> FloatArray:
         """Draws for the start of a search, those first that try what was not tried yet.
 
         The choices that decide what else there is, such as the source of an architecture, are
@@ -129,7 +127,9 @@ class VectorSpace:
         sizes = [0 if each is None else len(each) for each in values]
         if 0 in sizes or math.prod(sizes) > _MOST_LISTED:
             return np.concatenate([self.draw(_N_COVERING, generator) for _ in range(4)])
-        grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(sizes))
+        grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
+            -1, len(sizes)
+        )
         listed = np.unique(self.legal(grid), axis=0, equal_nan=False)
         return generator.permutation(listed)
 
@@ -214,7 +214,7 @@ class VectorSpace:
         moved = vectors + generator.normal(0.0, spread, vectors.shape)
         moved = np.where(moved < 0, -moved, moved)
         moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0.0, 1.0)
-        moved = self._on_grid(moved, vectors, generator)
+        moved = self._off_its_place(moved, vectors, generator)
         near = np.where(self._is_number, moved, fresh)
         # A choice that drew itself takes the next one instead.
         n = np.maximum(self.n_choices, 1)
@@ -222,25 +222,36 @@ class VectorSpace:
         shift = 1 + np.floor(generator.random(vectors.shape) * np.maximum(n - 1, 1))
         return np.where(same, (vectors + shift) % n, near)
 
-    def _on_grid(
+    def _off_its_place(
         self, moved: FloatArray, before: FloatArray, generator: np.random.Generator
     ) -> FloatArray:
         """Whole numbers stay whole, and move by at least one."""
-        moved = moved.copy()
-        for index, each in enumerate(self.space.values()):
-            if not self._is_number[index] or not hasattr(each, "size") or not np.isfinite(each.size):
+        moved = self.on_grid(moved)
+        for index, each in self._whole_numbers:
+            stuck = moved[:, index] == before[:, index]
+            if not stuck.any() or each.size == 1:
                 continue
-            values = each.to_vector(each.to_value(moved[:, index]))
-            stuck = values == before[:, index]
-            if stuck.any() and each.size > 1:
-                values = np.array(values)
-                step = np.where(generator.random(len(values)) < 0.5, -1, 1)
-                numbers = np.asarray(each.to_value(before[:, index])) + step
-                numbers = np.where(numbers < each.lower, each.lower + 1, numbers)
-                numbers = np.where(numbers > each.upper, each.upper - 1, numbers)
-                values[stuck] = np.asarray(each.to_vector(numbers))[stuck]
-            moved[:, index] = values
+            steps = np.where(generator.random(int(stuck.sum())) < 0.5, -1, 1)
+            numbers = np.asarray(each.to_value(before[stuck, index])) + steps
+            numbers = np.where(numbers < each.lower, each.lower + 1, numbers)
+            numbers = np.where(numbers > each.upper, each.upper - 1, numbers)
+            moved[stuck, index] = each.to_vector(numbers)
         return moved
+
+    def on_grid(self, vectors: FloatArray) -> FloatArray:
+        """A copy in which whole numbers are whole; shape (n, d), a value for everything."""
+        vectors = vectors.copy()
+        for index, each in self._whole_numbers:
+            vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
+        return vectors
+
+    @cached_property
+    def _whole_numbers(self) -> list[tuple[int, Any]]:
+        return [
+            (index, each)
+            for index, each in enumerate(self.space.values())
+            if self._is_number[index] and math.isfinite(getattr(each, "size", math.inf))
+        ]
 
 
 def _n_choices(hyperparameter: Any) -> int:
@@ -259,8 +270,8 @@ def _values(hyperparameter: Any) -> FloatArray | None:
     size = getattr(hyperparameter, "size", math.inf)
     if not math.isfinite(size) or size > _MOST_LISTED:
         return None
-    numbers = range(hyperparameter.lower, hyperparameter.upper + 1)
-    return np.array([hyperparameter.to_vector(number) for number in numbers], float)
+    numbers = np.arange(hyperparameter.lower, hyperparameter.upper + 1)
+    return np.asarray(hyperparameter.to_vector(numbers), float)
 
 
 def _literals(condition: Any) -> Sequence[Any]:

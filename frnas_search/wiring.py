@@ -251,6 +251,10 @@ def _job_template(plan: _Plan) -> JobTemplate:
     )
 
 
+def _everything(_: Mapping[str, Value]) -> bool:
+    return True
+
+
 @contextlib.contextmanager
 def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
     config, prepared = plan.config, plan.prepared
@@ -268,7 +272,7 @@ def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
             seed=config.seed,
             n_initial_configurations=config.search.initial_configurations,
             enqueued=prepared.enqueued,
-            **({"accepts": accepts} if limits else {}),
+            accepts=accepts if limits else _everything,
         )
     ) as optimizer:
         yield optimizer
