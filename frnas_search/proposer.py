@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import moocore
 import numpy as np
 
 from frnas_search.acquisition import (
@@ -22,7 +23,6 @@ from frnas_search.density import dense_draws
 from frnas_search.encoding import evidence
 from frnas_search.forest import Forest
 from frnas_search.promotion import best_within
-from results.pareto import non_dominated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,29 +122,30 @@ class Proposer:
     def _candidates(
         self, known: Snapshot, number: int, generator: np.random.Generator
     ) -> Iterator[FloatArray]:
-        """The most promising first; at the end whatever can still be found."""
+        """Batches, the most promising first; at the end whatever can still be found."""
         settings = self._settings
         if number < len(self._first) + settings.n_initial:
-            yield from self._space.covering(number - len(self._first), self._seed, generator)
+            yield self._space.covering(number - len(self._first), self._seed, generator)
         elif (
             known.is_success.sum() >= _FEWEST_COSTS and generator.random() >= settings.random_share
         ):
-            yield from self._promising(known, generator)
-        yield from self._space.draw(_N_DRAWN, generator)
-        yield from self._space.everything(generator)
+            yield self._promising(known, generator)
+        yield self._space.draw(_N_DRAWN, generator)
+        yield self._space.everything(generator)
 
     def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
-        seen = {key(vector) for vector in known.vectors}
+        seen = set(keys(known.vectors))
         n_refused = 0
-        for vector in candidates:
-            if key(vector) in seen:
-                continue
-            seen.add(key(vector))
-            if self._accepts(vector):
-                return vector
-            n_refused += 1
-            if n_refused >= _MOST_REFUSED:
-                break
+        for batch in candidates:
+            for vector, key in zip(batch, keys(batch), strict=True):
+                if key in seen:
+                    continue
+                seen.add(key)
+                if self._accepts(vector):
+                    return np.asarray(vector)
+                n_refused += 1
+                if n_refused >= _MOST_REFUSED:
+                    return None
         return None
 
     def _promising(self, known: Snapshot, generator: np.random.Generator) -> FloatArray:
@@ -244,9 +245,10 @@ class Proposer:
 
 
 def _front(points: FloatArray) -> FloatArray:
-    return points[non_dominated(points)] if len(points) else points
+    return points[moocore.is_nondominated(points)] if len(points) else points
 
 
-def key(vector: FloatArray) -> bytes:
-    """The same for equal configurations."""
-    return (np.nan_to_num(vector, nan=-1.0) + 0.0).round(9).tobytes()
+def keys(vectors: FloatArray) -> list[bytes]:
+    """One for each row of (n, d); equal for equal configurations."""
+    rounded = np.ascontiguousarray(np.nan_to_num(vectors, nan=-1.0).round(9) + 0.0)
+    return [row.tobytes() for row in rounded]
