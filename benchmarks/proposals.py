@@ -1,0 +1,248 @@
+"""Time of proposals: ours against SMAC as shipped, handing out beside running trials, replaying.
+
+python benchmarks/proposals.py [--quick] [--json FILE] [--trials N] [--most N]
+
+Costs are a smooth function of the configuration with noise; nothing is trained. The space is the
+joint one that `preset: joint` searches. SMAC as shipped retrains its surrogate for each proposal
+here, which is not its default: its default is hardly better than random search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ConfigSpace import Configuration, ConfigurationSpace
+
+from benchmarks.peers.search import Search
+from benchmarks.peers.smac_facades import full_fresh
+from frnas_search.optimizer import Optimizer, Proposal
+from frnas_search.schedule import Fidelity
+from frnas_search.smac_optimizer import SmacOptimizer
+from results.atomic import write_json_atomically
+from results.objectives import objective
+from search_space.candidate import SpaceSettings
+from search_space.space import build_space, plain
+
+OBJECTIVES = tuple(objective(name, n_identities=100) for name in ("error", "rank_disparity"))
+ONE_RUNG = Fidelity(min_epochs=27, max_epochs=27)
+FOUR_RUNGS = Fidelity(min_epochs=1, max_epochs=27)
+N_TIMED = 24
+IN_FLIGHT = 16
+THINK_SECONDS = 0.1
+"""Between two results of sixteen workers: a trial of one and a half seconds, far below real ones."""
+
+SPEED_TARGET, HAND_OUT_TARGET, REPLAY_TARGET = 5.0, 0.010, 20.0
+
+
+def space(seed: int = 0) -> ConfigurationSpace:
+    """The joint space."""
+    return build_space(SpaceSettings(preset="joint"), seed=seed)
+
+
+def costs_of(proposal: Proposal) -> dict[str, float]:
+    """The same for equal configurations: a bowl in the space's vectors, and some noise."""
+    vector = np.nan_to_num(Configuration(SPACE, values=dict(proposal.configuration)).get_array())
+    share = float(np.mean((vector % 1.0 - 0.3) ** 2))
+    noise = (hash(vector.tobytes()) % 1000) / 10_000
+    return {"error": min(1.0, share + noise), "rank_disparity": 60.0 * (0.7 - share + noise)}
+
+
+SPACE = space()
+
+
+def ours(fidelity: Fidelity) -> SmacOptimizer:
+    """The engine."""
+    return SmacOptimizer(space(), OBJECTIVES, fidelity, seed=0, n_initial_configurations=10)
+
+
+def filled(optimizer: SmacOptimizer, n: int) -> list[float]:
+    """Restore and tell `n` random full trials; seconds of each."""
+    drawn = space(1).sample_configuration(n)
+    seconds = []
+    for each in drawn:
+        proposal = Proposal(configuration=plain(each), rung=0)
+        begin = time.perf_counter()
+        optimizer.restore(proposal)
+        optimizer.tell(proposal, costs_of(proposal))
+        seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def timed_asks(optimizer: Optimizer, n: int) -> list[float]:
+    """Seconds of `n` asks, each told before the next."""
+    seconds = []
+    for _ in range(n):
+        begin = time.perf_counter()
+        proposal = optimizer.ask()
+        seconds.append(time.perf_counter() - begin)
+        assert proposal is not None
+        optimizer.tell(proposal, costs_of(proposal))
+    return seconds
+
+
+def smac_as_shipped(n_trials: int) -> list[float]:
+    """Seconds of its asks after `n_trials` random full trials."""
+    search = Search(
+        space=space(), objectives=OBJECTIVES, fidelity=ONE_RUNG, seed=0, budget=n_trials + N_TIMED
+    )
+    peer = full_fresh(search)
+    # What its initial design would have been is told as the rest is.
+    peer._facade._config_selector._initial_design_configs = []
+    for each in space(1).sample_configuration(n_trials):
+        info = _info(peer, each)
+        peer._running = info
+        peer.tell(
+            Proposal(configuration=plain(each), rung=0),
+            costs_of(Proposal(configuration=plain(each), rung=0)),
+        )
+    seconds = timed_asks(peer, N_TIMED)
+    peer.close()
+    return seconds
+
+
+def _info(peer: Any, configuration: Configuration) -> Any:
+    from smac.runhistory.dataclasses import TrialInfo
+
+    own = Configuration(peer._search.space, values=dict(configuration))
+    return TrialInfo(config=own, seed=0)
+
+
+def hand_outs(n_trials: int, n: int) -> list[float]:
+    """Seconds of asking beside sixteen running trials, with results in between."""
+    optimizer = ours(FOUR_RUNGS)
+    filled(optimizer, n_trials)
+    running: list[Proposal] = []
+    seconds = []
+    for number in range(IN_FLIGHT + n):
+        begin = time.perf_counter()
+        proposal = optimizer.ask()
+        spent = time.perf_counter() - begin
+        assert proposal is not None
+        running.append(proposal)
+        if number >= IN_FLIGHT:
+            seconds.append(spent)
+        if len(running) > IN_FLIGHT:
+            done = running.pop(0)
+            optimizer.tell(done, costs_of(done))
+        time.sleep(THINK_SECONDS)
+    optimizer.close()
+    return seconds
+
+
+def growth(sizes: Sequence[int]) -> list[float]:
+    """Mean seconds of one ask and tell after so many trials."""
+    found = []
+    for n in sizes:
+        optimizer = ours(ONE_RUNG)
+        filled(optimizer, n)
+        begin = time.perf_counter()
+        timed_asks(optimizer, N_TIMED // 2)
+        found.append((time.perf_counter() - begin) / (N_TIMED // 2))
+        optimizer.close()
+    return found
+
+
+def replayed(n_trials: int) -> float:
+    """Seconds from a fresh optimizer to its first proposal after a log of so many trials."""
+    begin = time.perf_counter()
+    optimizer = ours(ONE_RUNG)
+    filled(optimizer, n_trials)
+    optimizer.ask()
+    optimizer.close()
+    return time.perf_counter() - begin
+
+
+def row(  # noqa: PLR0913 - one column each
+    name: str, value: float, unit: str, *, baseline: float, target: float, met: bool
+) -> dict[str, Any]:
+    """One row of the table."""
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "baseline": baseline,
+        "ratio": baseline / value if value else None,
+        "target": target,
+        "met": met,
+    }
+
+
+def measured(n_trials: int, most: int, n_hand_outs: int) -> list[dict[str, Any]]:
+    """All rows."""
+    shipped = float(np.mean(smac_as_shipped(n_trials)))
+    engine = ours(ONE_RUNG)
+    filled(engine, n_trials)
+    own = float(np.mean(timed_asks(engine, N_TIMED)))
+    engine.close()
+    handed = np.array(hand_outs(n_trials, n_hand_outs))
+    sizes = (most // 10, most)
+    small, large = growth(sizes)
+    replay = replayed(n_trials)
+    return [
+        row(
+            f"mean proposal at {n_trials} trials",
+            own,
+            "s",
+            baseline=shipped,
+            target=SPEED_TARGET,
+            met=shipped / own >= SPEED_TARGET,
+        ),
+        row(
+            f"handing out beside 16 trials, 99 %, {n_trials} finished",
+            float(np.percentile(handed, 99)),
+            "s",
+            baseline=own,
+            target=HAND_OUT_TARGET,
+            met=float(np.percentile(handed, 99)) < HAND_OUT_TARGET,
+        ),
+        row(
+            f"one proposal at {sizes[1]} trials (baseline: at {sizes[0]})",
+            large,
+            "s",
+            baseline=small,
+            target=10.0 * small,
+            met=large <= 10.0 * small,
+        ),
+        row(
+            f"replay of {n_trials} trials and the next proposal",
+            replay,
+            "s",
+            baseline=REPLAY_TARGET,
+            target=REPLAY_TARGET,
+            met=replay < REPLAY_TARGET,
+        ),
+    ]
+
+
+def main() -> None:
+    """Print a table and, if wanted, write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer trials, under 50 seconds")
+    parser.add_argument("--trials", type=int, default=1000, help="finished before timing")
+    parser.add_argument("--most", type=int, default=10_000, help="for the growth of the time")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    n_trials = 200 if arguments.quick else arguments.trials
+    most = 1000 if arguments.quick else arguments.most
+    rows = measured(n_trials, most, 40 if arguments.quick else 300)
+    print(f"{platform.machine()}, joint space, {len(SPACE)} hyperparameters")
+    for each in rows:
+        print(
+            f"{each['name']:62} {each['value']:9.4f} {each['unit']:3} "
+            f"baseline {each['baseline']:8.4f}  ratio {each['ratio']:7.2f}  "
+            f"{'met' if each['met'] else 'NOT MET'}"
+        )
+    if arguments.json:
+        write_json_atomically(arguments.json, rows)
+        print(json.dumps({"written": str(arguments.json)}))
+
+
+if __name__ == "__main__":
+    main()
