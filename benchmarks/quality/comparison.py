@@ -14,10 +14,10 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """A mean over seeds and half its 95 % interval; 0 for a single seed."""
+    """A mean and half its 95 % interval; None for a single value."""
 
     value: float
-    half_width: float
+    half_width: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,7 @@ class Shares:
 
     def mean(self, problem: str, method: str) -> Mean:
         """Over the method's seeds."""
-        values = np.array(list(self._shares[problem][method].values()))
-        half_width = 0.0
-        if len(values) > 1:
-            error = values.std(ddof=1) / np.sqrt(len(values))
-            half_width = float(stats.t.ppf(0.975, len(values) - 1) * error)
-        return Mean(value=float(values.mean()), half_width=half_width)
+        return mean_of(list(self._shares[problem][method].values()))
 
     def mean_ranks(self, among: Collection[str]) -> dict[str, Mean]:
         """Rank of each method among the others, 1 the best, over problems and seeds.
@@ -83,7 +78,7 @@ class Shares:
                     methods, stats.rankdata(np.round(values, 12)), strict=True
                 ):
                     ranks.setdefault(method, []).append(float(rank))
-        return {method: _mean_of_ranks(values) for method, values in ranks.items()}
+        return {method: mean_of(values) for method, values in ranks.items()}
 
     def best(self, problem: str, among: Collection[str]) -> str | None:
         """The method with the highest mean; None when none of them ran."""
@@ -118,9 +113,13 @@ class Shares:
         return sorted(set.intersection(*seeds)) if seeds else []
 
 
-def _mean_of_ranks(values: list[float]) -> Mean:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Mean(value=float(np.mean(values)), half_width=1.96 * spread / len(values) ** 0.5)
+def mean_of(values: Sequence[float]) -> Mean:
+    """The mean with Student's interval."""
+    half_width = None
+    if len(values) > 1:
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        half_width = float(stats.t.ppf(0.975, len(values) - 1) * error)
+    return Mean(value=float(np.mean(values)), half_width=half_width)
 
 
 def wilcoxon(differences: Any) -> float:

@@ -118,11 +118,19 @@ def _header(budgets: Collection[int]) -> str:
 
 
 def _line(method: str, means: Sequence[Mean | None]) -> str:
-    cells = ("" if each is None else f"{each.value:.3f} ±{each.half_width:.3f}" for each in means)
-    return f"{method:{_WIDTH}}" + "".join(f"{cell:>15}" for cell in cells)
+    return f"{method:{_WIDTH}}" + "".join(f"{_cell(mean):>15}" for mean in means)
+
+
+def _cell(mean: Mean | None) -> str:
+    if mean is None:
+        return ""
+    return f"{mean.value:.3f}" + (
+        f" ±{mean.half_width:.3f}" if mean.half_width is not None else ""
+    )
 
 
 def _row(name: str, mean: Mean, unit: str, baseline: float | None) -> dict[str, Any]:
+    half = mean.half_width
     return {
         "name": name,
         "value": mean.value,
@@ -131,5 +139,5 @@ def _row(name: str, mean: Mean, unit: str, baseline: float | None) -> dict[str, 
         "ratio": mean.value / baseline if baseline else None,
         "target": None,
         "met": None,
-        "interval": [mean.value - mean.half_width, mean.value + mean.half_width],
+        "interval": None if half is None else [mean.value - half, mean.value + half],
     }
