@@ -3,24 +3,59 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from frnas_search.optimizer import Proposal
+from frnas_search.proposer import ProposerSettings
+from frnas_search.schedule import Fidelity
 from frnas_search.smac_optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.peers.search import Factory, Search
     from frnas_search.optimizer import Optimizer
 
 
-def _smac(search: Search) -> Optimizer:
-    return SmacOptimizer(
+def _ours(search: Search, *, is_full: bool = False, **parts: Any) -> Optimizer:
+    """The engine, or with some of its parts taken out."""
+    epochs = search.fidelity.max_epochs
+    full = Fidelity(min_epochs=epochs, max_epochs=epochs)
+    optimizer = SmacOptimizer(
         search.space,
         search.objectives,
-        search.fidelity,
+        full if is_full else search.fidelity,
         seed=search.seed,
-        n_initial_configurations=10,
+        settings=ProposerSettings(**parts),
     )
+    return _Full(optimizer, search.last_rung) if is_full else optimizer
+
+
+class _Full:
+    """An optimizer with a single rung, in a benchmark with several."""
+
+    def __init__(self, optimizer: SmacOptimizer, last_rung: int) -> None:
+        self._optimizer = optimizer
+        self._last_rung = last_rung
+
+    def ask(self) -> Proposal | None:
+        """Its proposal, at the highest rung."""
+        found = self._optimizer.ask()
+        return None if found is None else replace(found, rung=self._last_rung)
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        """Its result."""
+        self._optimizer.tell(replace(proposal, rung=0), costs)
+
+    def restore(self, proposal: Proposal) -> None:
+        """Take a proposal as asked."""
+        self._optimizer.restore(replace(proposal, rung=0))
+
+    def close(self) -> None:
+        """Give up what it holds."""
+        self._optimizer.close()
 
 
 def _peer(module: str, function: str, search: Search) -> Optimizer:
@@ -30,7 +65,15 @@ def _peer(module: str, function: str, search: Search) -> Optimizer:
 
 
 OURS: dict[str, Factory] = {
-    "frnas": _smac,
+    "frnas": _ours,
+}
+
+ABLATIONS: dict[str, Factory] = {
+    "frnas-full-fidelity": partial(_ours, is_full=True),
+    "frnas-parego": partial(_ours, acquisition="parego"),
+    "frnas-top-rung-only": partial(_ours, uses_all_rungs=False),
+    "frnas-hypervolume-only": partial(_ours, density_share=0.0),
+    "frnas-density-only": partial(_ours, density_share=1.0),
 }
 
 PEERS: dict[str, Factory] = {
@@ -45,4 +88,4 @@ PEERS: dict[str, Factory] = {
     "smac-full-fresh": partial(_peer, "smac_facades", "full_fresh"),
 }
 
-METHODS = OURS | PEERS
+METHODS = OURS | ABLATIONS | PEERS

@@ -9,6 +9,7 @@ scratch folder that is removed; the event log is the only truth.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -161,9 +162,12 @@ class SmacOptimizer:
         self._waiting[_key(proposal)] = info
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
-        """Tell the costs as shares of their bounds; a failure as the bound of every objective."""
+        """Tell the costs as shares of their bounds; a failure as the bound of every objective.
+
+        Costs that are not finite are a failure, too.
+        """
         info = self._waiting.pop(_key(proposal))
-        if costs is None:
+        if costs is None or not all(math.isfinite(costs[each.name]) for each in self._objectives):
             shares = [1.0] * len(self._objectives)
             value = TrialValue(cost=shares, status=StatusType.CRASHED)
         else:
