@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from frnas_search.limits import Limits, Spent, is_hopeless, reached
@@ -24,7 +25,9 @@ from frnas_search.state import (
     Recall,
     Recalled,
     Record,
+    RecordLoss,
     SearchState,
+    SlotsChanged,
     StopRequested,
     Submit,
     Suggest,
@@ -121,7 +124,10 @@ class Coordinator:
         """Let the state machine decide on each event and perform all that follows from it."""
         waiting = deque(first)
         while waiting and self._end is None:
-            for action in self.state.handle(waiting.popleft()):
+            event = waiting.popleft()
+            if isinstance(event, SlotsChanged):
+                self.log(events.SlotsChanged(n_slots=event.n_slots))
+            for action in self.state.handle(event):
                 waiting.extend(self._perform(action))
 
     def _perform(self, action: Action) -> list[Event]:
@@ -133,8 +139,10 @@ class Coordinator:
                 self._submit(request)
             case Record(outcome):
                 self._record(outcome)
+            case RecordLoss(outcome):
+                self.log(events.AttemptLost(outcome=outcome))
             case Recall():
-                return [Recalled(self.executor.recall())]
+                return [self._recall()]
             case Close(reason, end):
                 self._close(reason, end)
             case _:
@@ -153,6 +161,12 @@ class Coordinator:
         request = self.requests.next(proposal)
         self.log(events.Asked(request=request))
         return Suggested(request)
+
+    def _recall(self) -> Event:
+        trial_ids = self.executor.recall()
+        if trial_ids:
+            self.log(events.Recalled(trial_ids=trial_ids))
+        return Recalled(trial_ids)
 
     def _submit(self, request: TrialRequest) -> None:
         self.log(events.Submitted(trial_id=request.trial_id, attempt=request.attempt))
@@ -202,11 +216,14 @@ class Coordinator:
         if is_hopeless(n_finished=self.view.n_finished, n_failed_now=n_failed_now):
             words = f"the first {self.view.n_failed} trials all failed ({self._kinds()})"
             return StopRequested(words, "failed")
+        now = self.utc_now()
         spent = Spent(
+            now=datetime.fromisoformat(now),
             epochs=self.view.epochs_spent,
             gpu_seconds=self.view.gpu_seconds,
-            wall_seconds=self.view.wall_seconds_at(self.utc_now()),
+            wall_seconds=self.view.wall_seconds_at(now),
             trials_since_gain=self.view.trials_since_gain,
+            trials_in_flight=self.view.n_may_end_plateau(self.limits.plateau or 0),
         )
         reason = reached(self.limits, spent)
         return None if reason is None else StopRequested(reason)

@@ -41,10 +41,11 @@ _RESULT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """A job with the worker it was sent to."""
+    """A job with the worker it was sent to, and when, in seconds that only rise."""
 
     job: TrialJob
     address: str
+    sent: float
     future: Future[Any]
 
 
@@ -141,7 +142,7 @@ class DaskExecutor:
             retries=0,
             pure=False,
         )
-        self._running[key] = _Assignment(job, address, future)
+        self._running[key] = _Assignment(job, address, time.monotonic(), future)
         future.add_done_callback(lambda done: self._answers.put((key, _outcome(job, done))))
 
     def _collect(self, wait_seconds: float = 0.0) -> list[ExecutorEvent]:
@@ -163,6 +164,8 @@ class DaskExecutor:
             self._lost_on[outcome.trial_id] = assignment.address
             # Nothing more goes there before the next roll call has found it present.
             self._suspects.add(assignment.address)
+            held = outcome.seconds or time.monotonic() - assignment.sent
+            outcome = replace(outcome, seconds=held)
         assignment.future.release()
         return [Finished(replace(outcome, worker=assignment.address))]
 

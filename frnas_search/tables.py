@@ -214,7 +214,11 @@ def _best(best: Document | None) -> str:
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "none"
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items()) or "none"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _result(trial: Document) -> str:

@@ -17,7 +17,10 @@ Configuration: TypeAlias = Mapping[str, ConfigurationValue]
 
 
 class FailureKind(StrEnum):
-    """Why a trial has no costs. Only `WORKER_LOST` says nothing about the configuration."""
+    """Why a trial has no costs.
+
+    `WORKER_LOST` says nothing about the configuration, and `DATA_ERROR` as a rule does not.
+    """
 
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
@@ -36,7 +39,7 @@ class TrialRequest:
     Attributes:
         rung: Index into the run's rungs, 0 the cheapest.
         epochs: Epochs the configuration has seen when the trial ends, not those it adds.
-        attempt: 1 for the first try; grows only after a lost worker.
+        attempt: 1 for the first try; grows after a lost worker, or data that it could not read.
     """
 
     trial_id: str

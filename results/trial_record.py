@@ -15,6 +15,7 @@ class TrialRecord:
 
     Attributes:
         attempts: Attempts handed to the executor, where they may still wait for a worker.
+        lost_attempts: The last attempt of which the log tells that it was lost, 0 for none.
         worker: Where it ran, or else where it was meant to run.
         outcome: None until it ended; its metrics hold no NaN.
     """
@@ -23,6 +24,7 @@ class TrialRecord:
     asked_sequence: int
     asked_time: str
     attempts: int = 0
+    lost_attempts: int = 0
     worker: str = ""
     outcome: TrialOutcome | None = None
     told_sequence: int | None = None
@@ -32,9 +34,10 @@ class TrialRecord:
     def next_request(self) -> TrialRequest:
         """The request to hand out again when the coordinator of this trial is gone.
 
-        The same attempt: it was not a worker that was lost.
+        The same attempt, unless that one was lost with its worker.
         """
-        return replace(self.request, attempt=max(1, self.attempts))
+        attempt = max(1, self.attempts, self.lost_attempts + 1)
+        return replace(self.request, attempt=attempt)
 
     @property
     def costs(self) -> Mapping[str, float] | None:
