@@ -10,6 +10,7 @@ import typer
 
 from frnas_search.cli_cluster import scheduler_command, worker_command
 from frnas_search.cli_data import data_app
+from frnas_search.cli_plan import plan_command
 from frnas_search.cli_query import (
     pareto_command,
     serve_command,
@@ -47,6 +48,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("plan")(plan_command)
 app.command("search")(search_command)
 app.command("scheduler")(scheduler_command)
 app.command("worker")(worker_command)
