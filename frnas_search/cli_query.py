@@ -110,6 +110,8 @@ def trials_command(
 ) -> None:
     """Print every trial of a run with its costs or the reason of its failure.
 
+    With --failed also where each failed, on which attempt, and the last lines of its log.
+
     Example: frnas trials demo --failed
     """
     from results.documents import trials_document
@@ -122,9 +124,9 @@ def trials_command(
     if as_json:
         _print_json(document)
     else:
-        from frnas_search.tables import trials_table
+        from frnas_search.tables import failures_table, trials_table
 
-        print_table(trials_table(document))
+        print_table(failures_table(document) if failed else trials_table(document))
 
 
 def serve_command(

@@ -28,6 +28,7 @@ from pydantic import (
 
 from frnas_search.config_messages import faults_of, one_line, shown
 from frnas_search.errors import RunFileError
+from frnas_search.failure_policy import FailureLimits
 from frnas_search.limits import Limits
 from frnas_search.schedule import Fidelity
 from results.objectives import NEEDS, OBJECTIVE_NAMES
@@ -298,6 +299,18 @@ class StopSection(Section):
         return self
 
 
+class FailuresSection(Section):
+    """When so many trials fail that the search stops; null is no limit."""
+
+    first: PositiveInt | None = 10
+    rate: Annotated[Number, Field(gt=0, lt=1)] | None = 0.9
+    window: PositiveInt = 50
+
+    def limits(self) -> FailureLimits:
+        """The same as the search's own record."""
+        return FailureLimits(**self.model_dump())
+
+
 class TrainingSection(Section):
     """The recipe that all configurations share."""
 
@@ -373,6 +386,7 @@ class RunConfig(Section):
     objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
     fidelity: FidelitySection = FidelitySection()
     stop: StopSection = StopSection()
+    failures: FailuresSection = FailuresSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     search: SearchSection = SearchSection()

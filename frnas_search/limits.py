@@ -57,14 +57,3 @@ def reached(limits: Limits, spent: Spent) -> str | None:
         if limit is not None and value >= limit:
             return f"{limit:.15g} {words}"
     return None
-
-
-HOPELESS_TRIALS = 10
-
-
-def is_hopeless(*, n_finished: int, n_failed_now: int) -> bool:
-    """Whether ten trials of this session failed and none of any ever succeeded.
-
-    Then something is wrong with data, space or workers; a resumed run gets ten more tries.
-    """
-    return n_finished == 0 and n_failed_now >= HOPELESS_TRIALS

@@ -124,6 +124,33 @@ def trials_table(document: Document) -> Table:
     return table
 
 
+def failures_table(document: Document) -> Table:
+    """The failed trials of a `frnas.trials/1` document, with the last lines of their logs.
+
+    Attempts that were lost before the one that counted have rows of their own.
+    """
+    failed = [trial for trial in document["trials"] if trial["failure"] is not None]
+    table = _table(title=f"{document['run']}: {len(failed)} failed trials")
+    _columns(
+        table,
+        ("trial", "epochs", "attempt", "seconds", "failure", "worker", "message and last lines"),
+        right=3,
+    )
+    for trial in failed:
+        last = {**trial, "attempt": trial["attempts"]}
+        for each in (*trial["losses"], last):
+            table.add_row(
+                trial["trial_id"],
+                str(trial["epochs"]),
+                str(each["attempt"]),
+                f"{each['seconds']:.1f}",
+                each["failure"],
+                each["worker"] or "-",
+                _failure_words(each),
+            )
+    return table
+
+
 def retrained_table(document: Document) -> Table:
     """A `frnas.retrained/1` document: means over seeds with their 95 % intervals."""
     names = list(
@@ -215,6 +242,13 @@ def _best(best: Document | None) -> str:
 
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in values.items()) or "none"
+
+
+def _failure_words(failure: Document) -> str:
+    """The message, and of the log what the message does not hold already."""
+    detail = str(failure["detail"]).strip()
+    lines = [line for line in failure["log"] if line.strip() and line not in detail]
+    return "\n".join([detail or "no message", *(f"| {line}" for line in lines)])
 
 
 def _short(value: Any) -> str:

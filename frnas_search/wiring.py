@@ -299,6 +299,7 @@ def _coordinator(
         requests=requests,
         make_job=_job_template(plan).search_job,
         limits=limits,
+        failures=config.failures.limits(),
         watchers=watchers,
         stop_signal=stop,
         utc_now=utc_now,

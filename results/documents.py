@@ -264,6 +264,18 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
         "seconds": outcome.seconds if outcome else 0.0,
         "epochs_trained": outcome.epochs_trained if outcome else 0,
         "device": outcome.device if outcome else "",
+        "log": list(outcome.log) if outcome else [],
+        "losses": [
+            {
+                "attempt": loss.attempt,
+                "failure": str(loss.failure),
+                "detail": loss.detail,
+                "worker": loss.worker,
+                "seconds": loss.seconds,
+                "log": list(loss.log),
+            }
+            for loss in trial.losses
+        ],
     }
 
 

@@ -80,6 +80,7 @@ class TrialOutcome:
         seconds: Wall seconds on the device, this attempt only.
         epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
         checkpoint: Path relative to the run directory.
+        log: Of a failure, the last lines that the training process logged on this trial.
     """
 
     trial_id: str
@@ -95,6 +96,7 @@ class TrialOutcome:
     checkpoint: str | None = None
     worker: str = ""
     device: str = ""
+    log: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.costs is None) == (self.failure is None):
@@ -118,6 +120,7 @@ def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
     """The outcome as a JSON object; `outcome_from_json` is its inverse."""
     value = asdict(outcome)
     value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
+    value["log"] = list(outcome.log)
     return value
 
 
@@ -125,6 +128,7 @@ def outcome_from_json(value: Mapping[str, Any]) -> TrialOutcome:
     """The outcome that `outcome_to_json` wrote."""
     fields = dict(value)
     fields["interval95"] = {k: (v[0], v[1]) for k, v in fields.get("interval95", {}).items()}
+    fields["log"] = tuple(fields.get("log", ()))
     if fields.get("failure") is not None:
         fields["failure"] = FailureKind(fields["failure"])
     if fields.get("architecture") is not None:

@@ -15,7 +15,7 @@ class TrialRecord:
 
     Attributes:
         attempts: Attempts handed to the executor, where they may still wait for a worker.
-        lost_attempts: The last attempt of which the log tells that it was lost, 0 for none.
+        losses: Attempts that came to nothing, after which the trial went on.
         worker: Where it ran, or else where it was meant to run.
         outcome: None until it ended; its metrics hold no NaN.
     """
@@ -24,7 +24,7 @@ class TrialRecord:
     asked_sequence: int
     asked_time: str
     attempts: int = 0
-    lost_attempts: int = 0
+    losses: tuple[TrialOutcome, ...] = ()
     worker: str = ""
     outcome: TrialOutcome | None = None
     told_sequence: int | None = None
@@ -36,7 +36,8 @@ class TrialRecord:
 
         The same attempt, unless that one was lost with its worker.
         """
-        attempt = max(1, self.attempts, self.lost_attempts + 1)
+        lost = max((loss.attempt for loss in self.losses), default=0)
+        attempt = max(1, self.attempts, lost + 1)
         return replace(self.request, attempt=attempt)
 
     @property

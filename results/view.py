@@ -218,8 +218,8 @@ class RunView:
                 self._submit(event)
             case AttemptLost(outcome=outcome):
                 trial = self._known(outcome.trial_id)
-                lost = max(trial.lost_attempts, outcome.attempt)
-                self.trials[outcome.trial_id] = replace(trial, lost_attempts=lost)
+                losses = (*trial.losses, storable(outcome))
+                self.trials[outcome.trial_id] = replace(trial, losses=losses)
             case Recalled() | SlotsChanged():
                 pass  # the ledger's
             case Told():

@@ -32,7 +32,7 @@ from workers.settings import EvaluationSettings, TrainingSettings
 MINIMAL = {"name": "faces", "data": {"synthetic": {}}}
 SECTIONS = {
     "": "schema_version, name, seed, data, space, constraints, objectives, fidelity, stop, "
-    "training, evaluation, search, workers",
+    "failures, training, evaluation, search, workers",
     "data.": "pack, synthetic, group",
     "data.synthetic.": "seed, size",
     "space.": "preset, sources, width, blocks_per_stage, dag, families, embedding_size, tune, "
@@ -41,6 +41,7 @@ SECTIONS = {
     "constraints.": "max_parameters, max_macs, max_activation_bytes, max_milliseconds_per_image",
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
+    "failures.": "first, rate, window",
     "search.": "initial_configurations, enqueue",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }

@@ -9,6 +9,7 @@ import pytest
 
 from frnas_search.coordinator import StopSignal
 from frnas_search.executor import Attendance, ExecutorEvent, InlineExecutor
+from frnas_search.failure_policy import FailureLimits
 from frnas_search.limits import Limits
 from frnas_search.state import Finished, Reissued, SlotsChanged
 from results import events
@@ -232,14 +233,32 @@ def test_a_search_whose_first_trials_all_fail_is_given_up(
     search = new_search([proposal(i) for i in range(30)], run_job=fail)
     ended = search.coordinator.run()
     assert ended == events.Ended(
-        state="failed", reason="the first 10 trials all failed (collapsed 10)"
+        state="failed", reason="the first 10 trials all failed: collapsed 10 (t0001: so it is)"
+    )
+
+
+def test_a_search_of_which_too_many_trials_fail_is_stopped_with_the_reasons(
+    new_search: type[SearchBuilder],
+) -> None:
+    def worse_and_worse(job: TrialJob) -> TrialOutcome:
+        is_early = job.request.trial_id < "t0005"
+        return succeed(job) if is_early else fail(job, FailureKind.OUT_OF_MEMORY)
+
+    search = new_search([proposal(i) for i in range(90)], run_job=worse_and_worse)
+    search.coordinator.failures = FailureLimits(rate=0.5, window=6)
+    ended = search.coordinator.run()
+    assert ended == events.Ended(
+        state="failed",
+        reason="4 of the last 6 trials failed, more than failures.rate 0.5 allows: "
+        "out_of_memory 4 (t0005: so it is)",
     )
 
 
 def test_a_search_in_which_nothing_succeeded_has_failed(new_search: type[SearchBuilder]) -> None:
     search = new_search([proposal(1)], run_job=fail, limits=Limits(trials=1))
     assert search.coordinator.run() == events.Ended(
-        state="failed", reason="1 trials are done, and every trial failed (collapsed 1)"
+        state="failed",
+        reason="1 trials are done, and every trial failed: collapsed 1 (t0001: so it is)",
     )
 
 

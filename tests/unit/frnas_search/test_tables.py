@@ -7,6 +7,7 @@ from rich.table import Table
 from frnas_search.limits import Limits
 from frnas_search.tables import (
     describe_configuration,
+    failures_table,
     groups_table,
     pareto_table,
     retrained_table,
@@ -135,3 +136,32 @@ def test_retrained_models_show_means_and_where_they_are() -> None:
     assert "0.5000" in text
     assert "models/c1-s1" in text
     assert "0 of 1" in text
+
+
+def test_failed_trials_are_shown_with_worker_attempt_and_last_lines() -> None:
+    loss = {
+        "attempt": 1,
+        "failure": "data_error",
+        "detail": "no pack",
+        "worker": "tcp://a",
+        "seconds": 2.0,
+        "log": [],
+    }
+    trial = {
+        "trial_id": "t0007",
+        "epochs": 9,
+        "attempts": 2,
+        "seconds": 4.0,
+        "failure": "crashed",
+        "worker": "tcp://b",
+        "detail": "it broke\nline 1",
+        "log": ["line 1", "", "INFO epoch 3, loss 2.1"],
+        "losses": [loss],
+    }
+    document = {"run": "lfw", "trials": [trial, {**trial, "failure": None}]}
+    text = text_of(failures_table(document))
+    assert "lfw: 1 failed trials" in text
+    for words in ("data_error", "no pack", "tcp://a", "crashed", "it broke", "tcp://b"):
+        assert words in text
+    assert "| INFO epoch 3, loss 2.1" in text
+    assert "| line 1" not in text, "the message has it already"

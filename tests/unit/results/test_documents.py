@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,10 @@ from results.documents import (
     trials_document,
 )
 from results.errors import SelectionError
-from results.events import RunOpened
+from results.events import AttemptLost, RunOpened, Told
 from results.objectives import objective
 from results.schema import schema
-from results.trial import FailureKind
+from results.trial import FailureKind, TrialOutcome, outcome_from_json, outcome_to_json
 from results.view import RunView
 
 
@@ -233,6 +234,8 @@ def test_the_trials_are_listed_with_their_costs_or_their_failure(busy) -> None:
         "seconds": 5.0,
         "epochs_trained": 3,
         "device": "",
+        "log": [],
+        "losses": [],
     }
 
 
@@ -354,3 +357,41 @@ def test_the_schema_of_the_front_refuses_wrong_values(busy, field: str, value: A
     validator = Draft202012Validator(schema("pareto"), format_checker=FormatChecker())
 
     assert not validator.is_valid(document | {field: value})
+
+
+def test_a_failed_trial_has_its_log_and_the_attempts_that_were_lost_before(run) -> None:
+    run.ask(1)
+    lost = TrialOutcome(
+        trial_id="t0001",
+        attempt=1,
+        failure=FailureKind.DATA_ERROR,
+        detail="no pack",
+        seconds=2.0,
+        worker="tcp://a",
+        log=("WARNING a disk is gone",),
+    )
+    run.log(AttemptLost(outcome=lost))
+    last = replace(lost, attempt=2, failure=FailureKind.CRASHED, worker="tcp://b", log=("x",))
+    run.log(Told(outcome=last))
+    document = check(trials_document(run.view, run="lfw", failed_only=True))
+    (trial,) = document["trials"]
+    assert (trial["log"], trial["worker"], trial["attempts"]) == (["x"], "tcp://b", 2)
+    assert trial["losses"] == [
+        {
+            "attempt": 1,
+            "failure": "data_error",
+            "detail": "no pack",
+            "worker": "tcp://a",
+            "seconds": 2.0,
+            "log": ["WARNING a disk is gone"],
+        }
+    ]
+
+
+def test_an_outcome_of_an_older_log_has_no_lines() -> None:
+    value = outcome_to_json(
+        TrialOutcome(trial_id="t", attempt=1, failure=FailureKind.CRASHED, log=("a", "b"))
+    )
+    assert outcome_from_json(value).log == ("a", "b")
+    del value["log"]
+    assert outcome_from_json(value).log == ()
