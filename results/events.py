@@ -209,7 +209,7 @@ def event_from_json(value: Mapping[str, Any]) -> Event:
         )
     try:
         return _DECODERS[kind](value["payload"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise LogError(f"an event {kind!r} has a wrong payload ({error})") from error
 
 
