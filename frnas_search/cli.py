@@ -12,6 +12,7 @@ from frnas_search.cli_cluster import scheduler_command, worker_command
 from frnas_search.cli_data import data_app
 from frnas_search.cli_plan import plan_command
 from frnas_search.cli_query import (
+    importance_command,
     pareto_command,
     serve_command,
     status_command,
@@ -55,6 +56,7 @@ app.command("worker")(worker_command)
 app.command("status")(status_command)
 app.command("pareto")(pareto_command)
 app.command("trials")(trials_command)
+app.command("importance")(importance_command)
 app.command("retrain")(retrain_command)
 app.command("serve")(serve_command)
 app.add_typer(data_app)

@@ -96,12 +96,34 @@ def status_table(document: Document) -> Table:
         ("hypervolume", f"{document['hypervolume']:.6g}"),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
+        ("slot time", _slot_words(document["slot_seconds"])),
         ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
         ("limits", _listed(limits)),
         ("last event", f"{document['event']} at {document['updated']}"),
     ]
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def importance_table(document: Document, *, most: int = 15) -> Table:
+    """A `frnas.importance/1` document: the hyperparameters that explain most, by objective."""
+    table = _table(
+        title=f"{document['run']}: variance that each hyperparameter explains alone, "
+        f"{document['trials']} trials"
+    )
+    _columns(table, ("hyperparameter", "share", "±", "active", "objective"), right=3)
+    for each in document["objectives"]:
+        for share in each["hyperparameters"][:most]:
+            table.add_row(
+                share["name"],
+                f"{share['share']:.1%}",
+                f"{share['deviation']:.1%}",
+                f"{share['active']:.0%}",
+                each["name"],
+            )
+        words = f"{each['name']}: R² {each['explained']:.2f}, the rung {each['rung']:.0%}"
+        table.add_row("together only", f"{each['interactions']:.1%}", "", "", words)
     return table
 
 
@@ -242,6 +264,12 @@ def _best(best: Document | None) -> str:
 
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in values.items()) or "none"
+
+
+def _slot_words(seconds: Mapping[str, float | None]) -> str:
+    """Hours by what they went into; what is unknown or nothing is left out."""
+    parts = [f"{name} {value / 3600:.3f} h" for name, value in seconds.items() if value]
+    return ", ".join(parts) or "none"
 
 
 def _failure_words(failure: Document) -> str:

@@ -52,8 +52,16 @@ class TrialRecord:
 
 
 class HypervolumePoint(NamedTuple):
-    """The hypervolume after one trial ended, at the epochs spent by then."""
+    """The front after one trial ended, at what was spent by then.
+
+    Attributes:
+        time: UTC, ISO 8601 with a Z.
+        front: Trial ids in the order they entered.
+    """
 
     sequence: int
     epochs_spent: int
     hypervolume: float
+    time: str
+    gpu_seconds: float
+    front: tuple[str, ...]

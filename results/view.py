@@ -280,7 +280,19 @@ class RunView:
         self.trials[outcome.trial_id] = trial
         self._config_seconds[trial.request.config_id] += outcome.seconds
         self._count(trial, logged.sequence)
-        self.history.append(HypervolumePoint(logged.sequence, self.epochs_spent, self.hypervolume))
+        front = tuple(self._front)
+        if self.history and self.history[-1].front == front:
+            front = self.history[-1].front  # one tuple for as long as it lasts
+        self.history.append(
+            HypervolumePoint(
+                sequence=logged.sequence,
+                epochs_spent=self.epochs_spent,
+                hypervolume=self.hypervolume,
+                time=logged.time,
+                gpu_seconds=self.gpu_seconds,
+                front=front,
+            )
+        )
 
     def _count(self, trial: TrialRecord, sequence: int) -> None:
         if trial.failure is not None:

@@ -9,6 +9,7 @@ from frnas_search.tables import (
     describe_configuration,
     failures_table,
     groups_table,
+    importance_table,
     pareto_table,
     retrained_table,
     status_table,
@@ -165,3 +166,18 @@ def test_failed_trials_are_shown_with_worker_attempt_and_last_lines() -> None:
         assert words in text
     assert "| INFO epoch 3, loss 2.1" in text
     assert "| line 1" not in text, "the message has it already"
+
+
+def test_importance_is_shown_by_objective_with_what_is_explained() -> None:
+    share = {"name": "head", "share": 0.625, "deviation": 0.05, "active": 1.0}
+    each = {
+        "name": "error",
+        "explained": 0.91,
+        "rung": 0.2,
+        "interactions": 0.375,
+        "hyperparameters": [share, {**share, "name": "edge1", "share": 0.01}],
+    }
+    text = text_of(importance_table({"run": "lfw", "trials": 30, "objectives": [each]}, most=1))
+    for words in ("head", "62.5%", "5.0%", "100%", "37.5%", "R² 0.91, the rung 20%"):
+        assert words in text
+    assert "edge1" not in text
