@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import moocore
 import numpy as np
 from scipy.special import ndtr
+
+from results.pareto import non_dominated
 
 if TYPE_CHECKING:
     from results.pareto import FloatArray
@@ -45,7 +46,7 @@ def scale_of(costs: FloatArray) -> Scale:
     A front of one point has no extent; then it reaches to the best third of each objective.
     """
     low = costs.min(axis=0)
-    front = costs[moocore.is_nondominated(costs)]
+    front = costs[non_dominated(costs)]
     high = np.maximum(front.max(axis=0), np.quantile(costs, 0.3, axis=0))
     return Scale(low=low, span=np.maximum(high - low, 1e-9))
 

@@ -10,7 +10,9 @@ import typer
 
 from frnas_search.cli_cluster import scheduler_command, worker_command
 from frnas_search.cli_data import data_app
+from frnas_search.cli_plan import plan_command
 from frnas_search.cli_query import (
+    importance_command,
     pareto_command,
     serve_command,
     status_command,
@@ -47,12 +49,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("plan")(plan_command)
 app.command("search")(search_command)
 app.command("scheduler")(scheduler_command)
 app.command("worker")(worker_command)
 app.command("status")(status_command)
 app.command("pareto")(pareto_command)
 app.command("trials")(trials_command)
+app.command("importance")(importance_command)
 app.command("retrain")(retrain_command)
 app.command("serve")(serve_command)
 app.add_typer(data_app)

@@ -1,4 +1,4 @@
-"""The commands that look at runs: `frnas pareto`, `status`, `trials` and `serve`."""
+"""The commands that look at runs: `frnas pareto`, `status`, `trials`, `importance`, `serve`."""
 
 from __future__ import annotations
 
@@ -110,6 +110,8 @@ def trials_command(
 ) -> None:
     """Print every trial of a run with its costs or the reason of its failure.
 
+    With --failed also where each failed, on which attempt, and the last lines of its log.
+
     Example: frnas trials demo --failed
     """
     from results.documents import trials_document
@@ -122,9 +124,40 @@ def trials_command(
     if as_json:
         _print_json(document)
     else:
-        from frnas_search.tables import trials_table
+        from frnas_search.tables import failures_table, trials_table
 
-        print_table(trials_table(document))
+        print_table(failures_table(document) if failed else trials_table(document))
+
+
+def importance_command(
+    run: RunArgument,
+    *,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Of the forests; the run's by default."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    runs: RunsDirectory = DEFAULT_RUNS,
+) -> None:
+    """Print which hyperparameters each objective depends on, by a forest over finished trials.
+
+    Example: frnas importance demo
+    """
+    from results.documents import importance_document
+    from results.importance import importances
+    from results.query import load_view
+    from results.run_directory import resolve_run
+
+    found = resolve_run(run, runs_directory=runs)
+    view, _ = load_view(found)
+    used = view.opened.seed if seed is None else seed
+    document = importance_document(importances(view, seed=used), view, run=found.name, seed=used)
+    if as_json:
+        _print_json(document)
+    else:
+        from frnas_search.tables import importance_table
+
+        print_table(importance_table(document))
 
 
 def serve_command(

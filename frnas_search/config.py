@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -27,6 +28,8 @@ from pydantic import (
 
 from frnas_search.config_messages import faults_of, one_line, shown
 from frnas_search.errors import RunFileError
+from frnas_search.failure_policy import FailureLimits
+from frnas_search.limits import Limits
 from frnas_search.schedule import Fidelity
 from results.objectives import NEEDS, OBJECTIVE_NAMES
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
@@ -40,6 +43,20 @@ def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError(f"is {value}; give a number")  # noqa: TRY004 - pydantic collects these
     return value
+
+
+def _as_utc(value: object) -> object:
+    """A time with its zone as text in UTC; YAML reads some times itself and leaves others text."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        time = None
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise ValueError(
+            f"is {shown(str(value))}; give a time with its zone, such as 2026-12-01T08:00Z or "
+            "2026-12-01T09:00+01:00"
+        )
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _as_list(value: object) -> object:
@@ -118,6 +135,7 @@ PositiveNumber = Annotated[Number, Field(gt=0)]
 Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_one_value)]
 EnqueuedConfiguration = Annotated[str | dict[str, Scalar], BeforeValidator(_one_configuration)]
 Prior = Annotated[dict[str, Number], BeforeValidator(_with_text_as_names)]
+Time = Annotated[str, BeforeValidator(_as_utc)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
@@ -266,13 +284,31 @@ class StopSection(Section):
     epochs: PositiveInt | None = None
     gpu_hours: PositiveNumber | None = None
     wall_hours: PositiveNumber | None = None
+    deadline: Time | None = None
     plateau: PositiveInt | None = None
+
+    def limits(self) -> Limits:
+        """The same as the search's own record."""
+        deadline = None if self.deadline is None else datetime.fromisoformat(self.deadline)
+        return Limits(**{**self.model_dump(), "deadline": deadline})
 
     @model_validator(mode="after")
     def _ends(self) -> StopSection:
         if all(getattr(self, name) is None for name in type(self).model_fields):
             raise ValueError("every limit is null; give at least one, such as `trials: 200`")
         return self
+
+
+class FailuresSection(Section):
+    """When so many trials fail that the search stops; null is no limit."""
+
+    first: PositiveInt | None = 10
+    rate: Annotated[Number, Field(gt=0, lt=1)] | None = 0.9
+    window: PositiveInt = 50
+
+    def limits(self) -> FailureLimits:
+        """The same as the search's own record."""
+        return FailureLimits(**self.model_dump())
 
 
 class TrainingSection(Section):
@@ -351,6 +387,7 @@ class RunConfig(Section):
     objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
     fidelity: FidelitySection = FidelitySection()
     stop: StopSection = StopSection()
+    failures: FailuresSection = FailuresSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     search: SearchSection = SearchSection()

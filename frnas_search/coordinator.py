@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from frnas_search.limits import Limits, Spent, is_hopeless, reached
+from frnas_search.failure_policy import FailureLimits, grouped_reasons, too_many_failures
+from frnas_search.limits import Limits, Spent, reached
 from frnas_search.optimizer import proposal_of
 from frnas_search.request_factory import RequestFactory
 from frnas_search.state import (
@@ -24,7 +26,9 @@ from frnas_search.state import (
     Recall,
     Recalled,
     Record,
+    RecordLoss,
     SearchState,
+    SlotsChanged,
     StopRequested,
     Submit,
     Suggest,
@@ -93,9 +97,10 @@ class Coordinator:
     stop_signal: StopSignal
     utc_now: Callable[[], str]
     clock: Callable[[], float]
+    failures: FailureLimits = field(default_factory=FailureLimits)
     _end: events.Ended | None = None
     _stops_seen: int = 0
-    _n_failed_before: int = 0
+    _outcomes: list[TrialOutcome] = field(default_factory=list)
     _next_reminder: float = field(default=0.0)
 
     def run(self, first: Iterable[Event] = ()) -> events.Ended:
@@ -107,7 +112,6 @@ class Coordinator:
         Raises:
             LogError: The log cannot be written. What it holds is intact; the run can be resumed.
         """
-        self._n_failed_before = self.view.n_failed
         self._look_at_signals()
         self._handle(*first)
         while self._end is None:
@@ -121,7 +125,10 @@ class Coordinator:
         """Let the state machine decide on each event and perform all that follows from it."""
         waiting = deque(first)
         while waiting and self._end is None:
-            for action in self.state.handle(waiting.popleft()):
+            event = waiting.popleft()
+            if isinstance(event, SlotsChanged):
+                self.log(events.SlotsChanged(n_slots=event.n_slots))
+            for action in self.state.handle(event):
                 waiting.extend(self._perform(action))
 
     def _perform(self, action: Action) -> list[Event]:
@@ -133,8 +140,10 @@ class Coordinator:
                 self._submit(request)
             case Record(outcome):
                 self._record(outcome)
+            case RecordLoss(outcome):
+                self.log(events.AttemptLost(outcome=outcome))
             case Recall():
-                return [Recalled(self.executor.recall())]
+                return [self._recall()]
             case Close(reason, end):
                 self._close(reason, end)
             case _:
@@ -154,21 +163,26 @@ class Coordinator:
         self.log(events.Asked(request=request))
         return Suggested(request)
 
+    def _recall(self) -> Event:
+        trial_ids = self.executor.recall()
+        if trial_ids:
+            self.log(events.Recalled(trial_ids=trial_ids))
+        return Recalled(trial_ids)
+
     def _submit(self, request: TrialRequest) -> None:
         self.log(events.Submitted(trial_id=request.trial_id, attempt=request.attempt))
         self.executor.submit(self.make_job(request))
 
     def _record(self, outcome: TrialOutcome) -> None:
         self.log(events.Told(outcome=outcome))
+        self._outcomes.append(outcome)
         request = self.view.trials[outcome.trial_id].request
         self.optimizer.tell(proposal_of(request), outcome.costs)
 
-    def _kinds(self) -> str:
-        return ", ".join(f"{kind} {n}" for kind, n in self.view.failures.most_common())
-
     def _close(self, reason: str, end: EndState) -> None:
         if end == "finished" and self.view.n_failed and not self.view.n_finished:
-            reason, end = f"{reason}, and every trial failed ({self._kinds()})", "failed"
+            told = (trial.outcome for trial in self.view.trials.values() if trial.outcome)
+            reason, end = f"{reason}, and every trial failed: {grouped_reasons(told)}", "failed"
         ended = events.Ended(state=end, reason=reason)
         self.log(ended)
         self._end = ended
@@ -198,15 +212,17 @@ class Coordinator:
 
     def _limit(self) -> StopRequested | None:
         """The limit that is reached, if any."""
-        n_failed_now = self.view.n_failed - self._n_failed_before
-        if is_hopeless(n_finished=self.view.n_finished, n_failed_now=n_failed_now):
-            words = f"the first {self.view.n_failed} trials all failed ({self._kinds()})"
-            return StopRequested(words, "failed")
+        failing = too_many_failures(self.failures, self._outcomes, n_finished=self.view.n_finished)
+        if failing is not None:
+            return StopRequested(failing, "failed")
+        now = self.utc_now()
         spent = Spent(
+            now=datetime.fromisoformat(now),
             epochs=self.view.epochs_spent,
             gpu_seconds=self.view.gpu_seconds,
-            wall_seconds=self.view.wall_seconds_at(self.utc_now()),
+            wall_seconds=self.view.wall_seconds_at(now),
             trials_since_gain=self.view.trials_since_gain,
+            trials_in_flight=self.view.n_may_end_plateau(self.limits.plateau or 0),
         )
         reason = reached(self.limits, spent)
         return None if reason is None else StopRequested(reason)

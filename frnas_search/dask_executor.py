@@ -12,7 +12,7 @@ import logging
 import queue
 import time
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -37,14 +37,17 @@ _ROLL_CALL_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
 _GOODBYE_SECONDS = 1.0
 _RESULT_SECONDS = 60.0
+_BENCHED_AFTER = 3
+"""Trials in a row whose data a worker could not read, while another worker could."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """A job with the worker it was sent to."""
+    """A job with the worker it was sent to, and when, in seconds that only rise."""
 
     job: TrialJob
     address: str
+    sent: float
     future: Future[Any]
 
 
@@ -65,6 +68,10 @@ class DaskExecutor:
         self._running: dict[str, _Assignment] = {}
         self._slots: dict[str, str] = {}
         self._lost_on: dict[str, str] = {}
+        self._unreadable_on: defaultdict[str, set[str]] = defaultdict(set)
+        self._data_errors: defaultdict[str, int] = defaultdict(int)
+        self._proven: set[str] = set()
+        self._benched: set[str] = set()
         self._suspects: set[str] = set()
         self._missing: set[str] = set()
         self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
@@ -105,7 +112,7 @@ class DaskExecutor:
         elif not self._slots:
             missing = f"no workers yet; attach one: frnas worker --scheduler {self._address}"
         return Attendance(
-            n_workers=len(self._slots), n_busy=len(self._running), waiting_for=missing
+            n_workers=len(self._usable()), n_busy=len(self._running), waiting_for=missing
         )
 
     def close(self) -> None:
@@ -120,12 +127,26 @@ class DaskExecutor:
         if self._client.status != "running":
             return  # what is sent now would be cancelled with the rest
         busy = {assignment.address for assignment in self._running.values()}
-        free = [address for address in self._slots if address not in busy | self._suspects]
-        while self._waiting and free:
-            job = self._waiting.popleft()
-            # A worker that has just cost this trial an attempt is the last choice.
-            free.sort(key=lambda address: address == self._lost_on.get(job.request.trial_id))
-            self._send(job, free.pop(0))
+        free = [each for each in self._usable() if each not in busy | self._suspects]
+        for job in list(self._waiting):
+            address = self._choice(job.request.trial_id, free)
+            if address is not None:
+                self._waiting.remove(job)
+                free.remove(address)
+                self._send(job, address)
+
+    def _choice(self, trial_id: str, free: list[str]) -> str | None:
+        """The free worker for a trial; None when it has to wait for another one."""
+        # Where its data could not be read they cannot be now; unless nobody else is there.
+        others = self._usable().keys() - self._unreadable_on[trial_id]
+        able = [each for each in free if each in others] if others else free
+        # A worker that has just cost this trial an attempt is the last choice.
+        return min(able, key=lambda each: each == self._lost_on.get(trial_id), default=None)
+
+    def _usable(self) -> dict[str, str]:
+        """Workers that get trials: all but the benched ones, or those if there are no others."""
+        able = {each: slot for each, slot in self._slots.items() if each not in self._benched}
+        return able or self._slots
 
     def _send(self, job: TrialJob, address: str) -> None:
         request = job.request
@@ -141,7 +162,7 @@ class DaskExecutor:
             retries=0,
             pure=False,
         )
-        self._running[key] = _Assignment(job, address, future)
+        self._running[key] = _Assignment(job, address, time.monotonic(), future)
         future.add_done_callback(lambda done: self._answers.put((key, _outcome(job, done))))
 
     def _collect(self, wait_seconds: float = 0.0) -> list[ExecutorEvent]:
@@ -163,8 +184,32 @@ class DaskExecutor:
             self._lost_on[outcome.trial_id] = assignment.address
             # Nothing more goes there before the next roll call has found it present.
             self._suspects.add(assignment.address)
+            held = outcome.seconds or time.monotonic() - assignment.sent
+            outcome = replace(outcome, seconds=held)
+        else:
+            self._judge(assignment.address, outcome)
         assignment.future.release()
         return [Finished(replace(outcome, worker=assignment.address))]
+
+    def _judge(self, address: str, outcome: TrialOutcome) -> None:
+        """Bench a worker that cannot read the data which others can."""
+        if outcome.failure is not FailureKind.DATA_ERROR:
+            self._data_errors[address] = 0
+            self._proven.add(address)
+            return
+        self._proven.discard(address)
+        self._data_errors[address] += 1
+        self._unreadable_on[outcome.trial_id].add(address)
+        others = (self._proven & self._slots.keys()) - self._benched
+        if self._data_errors[address] >= _BENCHED_AFTER and others:
+            self._benched.add(address)
+            logger.warning(
+                "worker %s gets no more trials: it could not read the data of %d in a row, and "
+                "others can (%s); mend its data and start it again",
+                address,
+                self._data_errors[address],
+                outcome.detail.split("\n")[0],
+            )
 
     def _call_the_roll(self) -> list[ExecutorEvent]:
         """Compare the workers that are there with those that were."""
@@ -229,10 +274,11 @@ class DaskExecutor:
         ]
 
     def _slots_changed(self) -> list[ExecutorEvent]:
-        if self._reported_slots == len(self._slots):
+        n_slots = len(self._usable())
+        if self._reported_slots == n_slots:
             return []
-        self._reported_slots = len(self._slots)
-        return [SlotsChanged(len(self._slots))]
+        self._reported_slots = n_slots
+        return [SlotsChanged(n_slots)]
 
     def _connect_again(self) -> list[ExecutorEvent]:
         """A new client for one whose scheduler went away, and with it all that was running.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -13,7 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from frnas_search.provenance import utc_now
-from results.events import Ended, Resumed, RunOpened, StopRequested, Submitted, Told
+from results.events import (
+    AttemptLost,
+    Ended,
+    Resumed,
+    RunOpened,
+    StopRequested,
+    Submitted,
+    Told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +148,16 @@ def fraction_done(view: RunView) -> float | None:
     }
     limits = {name: view.limits.get(name) for name in spent}
     shares = [spent[name] / limit for name, limit in limits.items() if limit]
+    if view.limits.get("deadline"):
+        shares.append(_share_of_time(view))
     return min(1.0, max(shares)) if shares else None
+
+
+def _share_of_time(view: RunView) -> float:
+    """How much of the time from the run's beginning to its deadline has passed."""
+    times = (view.opened.at, view.updated, str(view.limits["deadline"]))
+    began, now, end = (datetime.fromisoformat(each) for each in times)
+    return (now - began) / (end - began) if end > began else 1.0
 
 
 def seconds_left(view: RunView) -> float | None:
@@ -155,6 +173,12 @@ def _words(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:
     event = logged.event
     if isinstance(event, Told):
         return _words_of_outcome(view, event.outcome)
+    if isinstance(event, AttemptLost):
+        request = view.trials[event.outcome.trial_id].request
+        reason = event.outcome.detail.split("\n")[0]
+        words = f"{request.trial_id} {request.config_id} lost attempt {event.outcome.attempt} "
+        words += f"({event.outcome.failure}, {reason})"
+        return words, {"trial_id": request.trial_id, "config_id": request.config_id}
     if isinstance(event, Submitted):
         request = view.trials[event.trial_id].request
         again = f" (attempt {event.attempt})" if event.attempt > 1 else ""

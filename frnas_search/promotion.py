@@ -16,8 +16,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import moocore
 import numpy as np
+
+from results.pareto import non_dominated_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +42,7 @@ def best_first(costs: FloatArray) -> list[int]:
     """
     if len(costs) == 0:
         return []
-    if costs.shape[1] == 1:
-        return [int(row) for row in np.argsort(costs[:, 0], kind="stable")]
-    ranks = np.asarray(moocore.pareto_rank(costs))
+    ranks = non_dominated_ranks(costs)
     crowding = np.empty(len(costs))
     for rank in np.unique(ranks):
         rows = np.flatnonzero(ranks == rank)

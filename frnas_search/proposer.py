@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import moocore
 import numpy as np
 
 from frnas_search.acquisition import (
@@ -23,6 +22,7 @@ from frnas_search.density import dense_draws
 from frnas_search.encoding import evidence
 from frnas_search.forest import Forest
 from frnas_search.promotion import best_within
+from results.pareto import non_dominated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -245,7 +245,7 @@ class Proposer:
 
 
 def _front(points: FloatArray) -> FloatArray:
-    return points[moocore.is_nondominated(points)] if len(points) else points
+    return points[non_dominated(points)]
 
 
 def keys(vectors: FloatArray) -> list[bytes]:

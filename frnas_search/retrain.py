@@ -20,6 +20,7 @@ from frnas_search.state import (
     Event,
     Recall,
     Record,
+    RecordLoss,
     Reissued,
     SearchState,
     Submit,
@@ -180,7 +181,7 @@ class Retraining:
                         self.executor.submit(self.make_job(request))
                     case Record(outcome):
                         self._record(outcome)
-                    case Close() | Suggest() | Recall():
+                    case Close() | Suggest() | Recall() | RecordLoss():
                         pass  # nothing is asked for: all requests were there from the beginning
 
     def _record(self, outcome: TrialOutcome) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from results.run_directory import RunDirectory
     from results.view import RunView
 
-# What may differ when a run is resumed: how long it goes on, and where.
-CHANGEABLE_SECTIONS = ("stop", "workers")
+# What may differ when a run is resumed: how long it goes on, through what, and where.
+CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
 _LEFT_BY_A_START = frozenset(
     {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
 )

@@ -94,6 +94,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordLoss:
+    """Append to the log that an attempt came to nothing; its trial is not over."""
+
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class Recall:
     """Take back the trials that wait for a worker, and answer with `Recalled`."""
 
@@ -106,7 +113,7 @@ class Close:
     end: EndState
 
 
-Action: TypeAlias = Suggest | Submit | Record | Recall | Close
+Action: TypeAlias = Suggest | Submit | Record | RecordLoss | Recall | Close
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +121,8 @@ class SearchState:
     """Mutable only through `handle`.
 
     Attributes:
-        max_attempts: Tries of one trial whose worker is lost, the first included.
+        max_attempts: Tries of one trial whose worker is lost or cannot read the data, the first
+            included.
         n_asked: Trials ever proposed; with `max_trials` it bounds what is asked, so that a limit
             of 30 gives 30 results and not 30 plus what was in flight.
         running: Trials with the cluster, by trial id.
@@ -181,14 +189,25 @@ class SearchState:
         request = self.running.get(outcome.trial_id)
         if request is None or request.attempt != outcome.attempt:
             return []  # a late answer of an attempt that was already given up
-        if outcome.failure is FailureKind.WORKER_LOST and request.attempt < self.max_attempts:
+        if self._is_tried_again(outcome, request):
+            loss = RecordLoss(outcome)
             if not self.is_leaving:
-                return self._start(replace(request, attempt=request.attempt + 1))
+                return [loss, *self._start(replace(request, attempt=request.attempt + 1))]
             self._leave((outcome.trial_id,))
-            return self._refill()
+            return [loss, *self._refill()]
         del self.running[outcome.trial_id]
         self._n_ended, self.is_dry = self._n_ended + 1, False
         return [Record(outcome), *self._refill()]
+
+    def _is_tried_again(self, outcome: TrialOutcome, request: TrialRequest) -> bool:
+        """Whether a failure says more of its worker than of the configuration.
+
+        Data that cannot be read on one worker may well be on another, so there has to be one.
+        """
+        if request.attempt >= self.max_attempts:
+            return False
+        is_elsewhere = outcome.failure is FailureKind.DATA_ERROR and self.n_slots > 1
+        return outcome.failure is FailureKind.WORKER_LOST or is_elsewhere
 
     def _stop(self, stop: StopRequested) -> list[Action]:
         is_first, self.is_leaving = not self.is_leaving, True

@@ -96,12 +96,34 @@ def status_table(document: Document) -> Table:
         ("hypervolume", f"{document['hypervolume']:.6g}"),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
+        ("slot time", _slot_words(document["slot_seconds"])),
         ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
         ("limits", _listed(limits)),
         ("last event", f"{document['event']} at {document['updated']}"),
     ]
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def importance_table(document: Document, *, most: int = 15) -> Table:
+    """A `frnas.importance/1` document: the hyperparameters that explain most, by objective."""
+    table = _table(
+        title=f"{document['run']}: variance that each hyperparameter explains alone, "
+        f"{document['trials']} trials"
+    )
+    _columns(table, ("hyperparameter", "share", "±", "active", "objective"), right=3)
+    for each in document["objectives"]:
+        for share in each["hyperparameters"][:most]:
+            table.add_row(
+                share["name"],
+                f"{share['share']:.1%}",
+                f"{share['deviation']:.1%}",
+                f"{share['active']:.0%}",
+                each["name"],
+            )
+        words = f"{each['name']}: R² {each['explained']:.2f}, the rung {each['rung']:.0%}"
+        table.add_row("together only", f"{each['interactions']:.1%}", "", "", words)
     return table
 
 
@@ -121,6 +143,33 @@ def trials_table(document: Document) -> Table:
             f"{trial['seconds']:.1f}",
             _result(trial),
         )
+    return table
+
+
+def failures_table(document: Document) -> Table:
+    """The failed trials of a `frnas.trials/1` document, with the last lines of their logs.
+
+    Attempts that were lost before the one that counted have rows of their own.
+    """
+    failed = [trial for trial in document["trials"] if trial["failure"] is not None]
+    table = _table(title=f"{document['run']}: {len(failed)} failed trials")
+    _columns(
+        table,
+        ("trial", "epochs", "attempt", "seconds", "failure", "worker", "message and last lines"),
+        right=3,
+    )
+    for trial in failed:
+        last = {**trial, "attempt": trial["attempts"]}
+        for each in (*trial["losses"], last):
+            table.add_row(
+                trial["trial_id"],
+                str(trial["epochs"]),
+                str(each["attempt"]),
+                f"{each['seconds']:.1f}",
+                each["failure"],
+                each["worker"] or "-",
+                _failure_words(each),
+            )
     return table
 
 
@@ -214,7 +263,24 @@ def _best(best: Document | None) -> str:
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "none"
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items()) or "none"
+
+
+def _slot_words(seconds: Mapping[str, float | None]) -> str:
+    """Hours by what they went into; what is unknown or nothing is left out."""
+    parts = [f"{name} {value / 3600:.3f} h" for name, value in seconds.items() if value]
+    return ", ".join(parts) or "none"
+
+
+def _failure_words(failure: Document) -> str:
+    """The message, and of the log what the message does not hold already."""
+    detail = str(failure["detail"]).strip()
+    lines = [line for line in failure["log"] if line.strip() and line not in detail]
+    return "\n".join([detail or "no message", *(f"| {line}" for line in lines)])
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _result(trial: Document) -> str:

@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frnas_search.cluster import (
     connect,
@@ -23,7 +23,6 @@ from frnas_search.constraints import violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
-from frnas_search.limits import Limits
 from frnas_search.preparation import Prepared, prepare
 from frnas_search.provenance import git_commit, library_versions, manifest, utc_now
 from frnas_search.publishing import CheckpointCollector, FilePublisher
@@ -283,7 +282,7 @@ def _coordinator(
     config, view = plan.config, fold(store.read())
     requests = RequestFactory(rungs=view.rungs, seed=config.seed)
     requests.remember(trial.request for trial in view.trials.values())
-    limits = Limits(**config.stop.model_dump())
+    limits = config.stop.limits()
     return Coordinator(
         state=SearchState(
             max_attempts=config.workers.max_attempts,
@@ -297,6 +296,7 @@ def _coordinator(
         requests=requests,
         make_job=_job_template(plan).search_job,
         limits=limits,
+        failures=config.failures.limits(),
         watchers=watchers,
         stop_signal=stop,
         utc_now=utc_now,
@@ -331,6 +331,11 @@ def _take_over(
     )
     coordinator.log(resumed)
     limits = config.stop.model_dump()
-    if limits != dict(coordinator.view.limits):
+    if _given(limits) != _given(coordinator.view.limits):
         coordinator.log(LimitsChanged(stop=limits))
     return tuple(Reissued(trial.next_request) for trial in in_flight)
+
+
+def _given(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Limits that are in force; an older log may not name those that it did not know."""
+    return {name: limit for name, limit in limits.items() if limit is not None}

@@ -10,12 +10,15 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from results.errors import SelectionError
 from results.events import event_to_json
 from results.trial_record import TrialRecord
 from results.view import RunState, RunView
+
+if TYPE_CHECKING:
+    from results.importance import Importance
 
 Document: TypeAlias = dict[str, Any]
 
@@ -94,7 +97,34 @@ def status_document(
         "epochs_spent": view.epochs_spent,
         "gpu_seconds": view.gpu_seconds,
         "wall_seconds": view.wall_seconds,
+        "lost_epochs": view.ledger.lost_epochs,
+        "slot_seconds": view.ledger.waste()._asdict(),
+        "progress": _progress(view),
         "limits": dict(limits),
+    }
+
+
+def importance_document(
+    found: Sequence[Importance], view: RunView, *, run: str, seed: int
+) -> Document:
+    """What `results.importance` found, schema `frnas.importance/1`."""
+    return {
+        "schema": "frnas.importance/1",
+        "run": run,
+        "updated": view.updated,
+        "event": view.last_sequence,
+        "trials": view.n_finished,
+        "seed": seed,
+        "objectives": [
+            {
+                "name": each.objective,
+                "explained": each.explained,
+                "rung": each.rung,
+                "interactions": each.interactions,
+                "hyperparameters": [asdict(share) for share in each.shares],
+            }
+            for each in found
+        ],
     }
 
 
@@ -140,6 +170,26 @@ def pareto_csv(document: Document) -> str:
 def runs_document(rows: Sequence[Document]) -> Document:
     """The runs of a folder, schema `frnas.runs/1`, from the rows of `results.query.list_runs`."""
     return {"schema": "frnas.runs/1", "runs": list(rows)}
+
+
+def _progress(view: RunView) -> list[Document]:
+    """A point wherever the front changed, and the last one."""
+    before: tuple[str, ...] = ()
+    points = []
+    for point in view.history:
+        if point.front != before or point is view.history[-1]:
+            points.append(
+                {
+                    "event": point.sequence,
+                    "time": point.time,
+                    "epochs_spent": point.epochs_spent,
+                    "gpu_seconds": point.gpu_seconds,
+                    "hypervolume": point.hypervolume,
+                    "front": list(point.front),
+                }
+            )
+        before = point.front
+    return points
 
 
 def _checked_rung(view: RunView, rung: int | None) -> int:
@@ -264,6 +314,18 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
         "seconds": outcome.seconds if outcome else 0.0,
         "epochs_trained": outcome.epochs_trained if outcome else 0,
         "device": outcome.device if outcome else "",
+        "log": list(outcome.log) if outcome else [],
+        "losses": [
+            {
+                "attempt": loss.attempt,
+                "failure": str(loss.failure),
+                "detail": loss.detail,
+                "worker": loss.worker,
+                "seconds": loss.seconds,
+                "log": list(loss.log),
+            }
+            for loss in trial.losses
+        ],
     }
 
 

@@ -70,6 +70,31 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLost:
+    """An attempt came to nothing that says anything of the configuration; the trial goes on.
+
+    Attributes:
+        outcome: Of this attempt, with a failure; `seconds` is how long it held its slot.
+    """
+
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """Trials that still waited for a worker were taken back; a resumed run hands them out."""
+
+    trial_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotsChanged:
+    """So many trials can run at once from now on."""
+
+    n_slots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """A trial ended, with costs or with a failure. The first of several counts."""
 
@@ -129,6 +154,9 @@ Event: TypeAlias = (
     RunOpened
     | Asked
     | Submitted
+    | AttemptLost
+    | Recalled
+    | SlotsChanged
     | Told
     | Resumed
     | LimitsChanged
@@ -159,7 +187,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     """
     if isinstance(event, Asked):
         payload = {"request": request_to_json(event.request)}
-    elif isinstance(event, Told):
+    elif isinstance(event, Told | AttemptLost):
         payload = {"outcome": outcome_to_json(storable(event.outcome))}
     elif isinstance(event, Retrained):
         payload = asdict(event) | {"outcome": outcome_to_json(storable(event.outcome))}
@@ -181,7 +209,7 @@ def event_from_json(value: Mapping[str, Any]) -> Event:
         )
     try:
         return _DECODERS[kind](value["payload"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise LogError(f"an event {kind!r} has a wrong payload ({error})") from error
 
 
@@ -220,6 +248,14 @@ def _told(payload: Mapping[str, Any]) -> Told:
     return Told(outcome=outcome_from_json(payload["outcome"]))
 
 
+def _attempt_lost(payload: Mapping[str, Any]) -> AttemptLost:
+    return AttemptLost(outcome=outcome_from_json(payload["outcome"]))
+
+
+def _recalled(payload: Mapping[str, Any]) -> Recalled:
+    return Recalled(trial_ids=tuple(payload["trial_ids"]))
+
+
 def _resumed(payload: Mapping[str, Any]) -> Resumed:
     return Resumed(**{**payload, "reissued": tuple(payload["reissued"])})
 
@@ -233,6 +269,9 @@ _KIND_OF: dict[type[Event], str] = {
     RunOpened: "run_opened",
     Asked: "asked",
     Submitted: "submitted",
+    AttemptLost: "attempt_lost",
+    Recalled: "recalled",
+    SlotsChanged: "slots_changed",
     Told: "told",
     Resumed: "resumed",
     LimitsChanged: "limits_changed",
@@ -245,6 +284,9 @@ _DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
     "run_opened": _run_opened,
     "asked": _asked,
     "submitted": lambda payload: Submitted(**payload),
+    "attempt_lost": _attempt_lost,
+    "recalled": _recalled,
+    "slots_changed": lambda payload: SlotsChanged(**payload),
     "told": _told,
     "resumed": _resumed,
     "limits_changed": lambda payload: LimitsChanged(**payload),

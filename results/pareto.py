@@ -1,14 +1,16 @@
-"""Pareto dominance, all objectives minimised. Pure."""
+"""Pareto dominance, all objectives minimised. Pure; computed by moocore."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
+import moocore
 import numpy as np
 import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 def non_dominated(costs: FloatArray) -> BoolArray:
@@ -27,18 +29,32 @@ def non_dominated(costs: FloatArray) -> BoolArray:
         ValueError: `costs` has no two axes or a value that is not finite.
     """
     _check(costs)
-    mask = np.zeros(len(costs), dtype=np.bool_)
-    front = np.empty_like(costs)
-    n_front = 0
-    # In lexicographic order no row is dominated by a later one, so one pass against the front
-    # found so far is enough.
-    for index in np.lexsort(costs.T[::-1]):
-        row = costs[index]
-        if not dominates_any(front[:n_front], row):
-            mask[index] = True
-            front[n_front] = row
-            n_front += 1
-    return mask
+    if len(costs) == 0:
+        return np.zeros(0, np.bool_)
+    if costs.shape[1] == 1:
+        return np.asarray(costs[:, 0] == costs.min(), np.bool_)
+    return np.asarray(moocore.is_nondominated(costs, keep_weakly=True), np.bool_)
+
+
+def non_dominated_ranks(costs: FloatArray) -> IntArray:
+    """The front that each row is on, 0 the first; without it the next rows are one, and so on.
+
+    Args:
+        costs: Shape (n, m); finite. n may be 0.
+
+    Returns:
+        Shape (n,).
+
+    Raises:
+        ValueError: As in `non_dominated`.
+    """
+    _check(costs)
+    if len(costs) == 0:
+        return np.zeros(0, np.int64)
+    if costs.shape[1] == 1:
+        return np.asarray(np.unique(costs[:, 0], return_inverse=True)[1], np.int64)
+    ranks: IntArray = np.asarray(moocore.pareto_rank(costs), np.int64)
+    return np.asarray(ranks - ranks.min(), np.int64)
 
 
 def dominates_any(costs: FloatArray, row: FloatArray) -> bool:

@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
 
-SchemaName: TypeAlias = Literal["pareto", "status", "trials", "runs", "retrained"]
+SchemaName: TypeAlias = Literal["pareto", "status", "trials", "runs", "retrained", "importance"]
 
 
 def schema(name: SchemaName) -> dict[str, Any]:

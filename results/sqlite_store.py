@@ -3,36 +3,48 @@
 The file is in WAL mode: readers in other processes neither wait for the writer nor hold it up, and
 a writer that is killed at any moment leaves a log that holds exactly the events whose `append`
 returned, or one more. WAL needs a local file system; on a network share use a local run directory.
+SQLite notices a damaged page only where that breaks its own structure; so each event has a
+checksum.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from results.atomic import sync
 from results.errors import LogError, RunExistsError, RunNotFoundError
 from results.events import Event, LoggedEvent, event_from_json, event_to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _BUSY_SECONDS = 10.0
 _SCHEMA = """
 BEGIN;
 CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
+    sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE meta (schema_version INTEGER NOT NULL) STRICT;
-INSERT INTO meta (schema_version) VALUES (1);
+INSERT INTO meta (schema_version) VALUES (2);
+COMMIT;
+"""
+# Version 1 had no checksums; its events stay without.
+_MIGRATION = """
+BEGIN IMMEDIATE;
+ALTER TABLE events ADD COLUMN checksum INTEGER;
+UPDATE meta SET schema_version = 2;
 COMMIT;
 """
 _UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_RESTORE = "restore it from a copy or start a new run"
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space there and resume the run",
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
@@ -40,7 +52,7 @@ _REMEDIES = {
     sqlite3.SQLITE_PERM: "access is denied; check the permissions of the file and its folder",
     sqlite3.SQLITE_BUSY: "another process holds it locked; wait for that one or end it",
     sqlite3.SQLITE_NOTADB: "it is not an event log; restore it from a copy or start a new run",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a copy or start a new run",
+    sqlite3.SQLITE_CORRUPT: f"it is damaged; {_RESTORE}",
     sqlite3.SQLITE_IOERR: "the disk reports an error; check it and resume the run",
 }
 
@@ -84,8 +96,15 @@ class SqliteStore:
         with _explained(path):
             connection = _connect(path, mode="rw")
             with _closed_on_failure(connection):
-                _check_version(connection, path)
+                version = _checked_version(connection, path)
+                _check_pages(connection, path)
                 _make_durable(connection)
+                # SQLite opens a file that may not be written all the same, and says so later.
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE meta SET schema_version = schema_version")
+                connection.execute("ROLLBACK")
+                if version < SCHEMA_VERSION:
+                    connection.executescript(_MIGRATION)
         return cls(connection, path)
 
     def append(self, event: Event, *, time: str) -> int:
@@ -98,8 +117,8 @@ class SqliteStore:
         payload = json.dumps(value["payload"], ensure_ascii=False, allow_nan=False)
         with self._lock, _explained(self._path):
             cursor = self._connection.execute(
-                "INSERT INTO events (time, kind, payload) VALUES (?, ?, ?)",
-                (time, value["kind"], payload),
+                "INSERT INTO events (time, kind, payload, checksum) VALUES (?, ?, ?, ?)",
+                (time, value["kind"], payload, _checksum(time, value["kind"], payload)),
             )
             return int(cursor.lastrowid or 0)
 
@@ -173,14 +192,14 @@ def read_only(path: Path) -> SqliteReader:
 def _reader(path: Path, *, immutable: bool) -> SqliteReader:
     connection = _connect(path, mode="ro&immutable=1" if immutable else "ro")
     with _closed_on_failure(connection):
-        _check_version(connection, path)
+        _checked_version(connection, path)
     return SqliteReader(connection, path)
 
 
 def _read(
     connection: sqlite3.Connection, path: Path, *, after: int, up_to: int | None
 ) -> list[LoggedEvent]:
-    query = "SELECT sequence, time, kind, payload FROM events WHERE sequence > ?"
+    query = "SELECT * FROM events WHERE sequence > ?"
     if up_to is not None:
         query += " AND sequence <= ?"
     limits = (after,) if up_to is None else (after, up_to)
@@ -189,13 +208,23 @@ def _read(
     return [_logged_event(row, path) for row in rows]
 
 
-def _logged_event(row: tuple[int, str, str, str], path: Path) -> LoggedEvent:
-    sequence, time, kind, payload = row
+def _logged_event(row: tuple[Any, ...], path: Path) -> LoggedEvent:
+    sequence, time, kind, payload, *checksums = row
+    checksum = checksums[0] if checksums else None
+    texts = (time, kind, payload)
+    if not all(isinstance(each, str) for each in texts) or (
+        checksum is not None and checksum != _checksum(*texts)
+    ):
+        raise LogError(f"{path}: event {sequence} is damaged; {_RESTORE}")
     try:
         event = event_from_json({"kind": kind, "payload": json.loads(payload)})
     except (LogError, ValueError) as error:
         raise LogError(f"{path}: event {sequence} cannot be read: {error}") from error
     return LoggedEvent(sequence=sequence, time=time, event=event)
+
+
+def _checksum(time: str, kind: str, payload: str) -> int:
+    return zlib.crc32("\0".join((time, kind, payload)).encode())
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
@@ -213,15 +242,26 @@ def _make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a damaged log before anything is appended to it."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise LogError(f"{path}: it is damaged; {_RESTORE} ({' '.join(verdict.split())})")
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
         raise LogError(f"{path}: it is not an event log of frnas; name another run directory")
-    (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
+    row = connection.execute("SELECT schema_version FROM meta").fetchone()
+    version = row[0] if row is not None else None
+    if not isinstance(version, int):
+        raise LogError(f"{path}: it is damaged, for it has no schema version; {_RESTORE}")
     if version > SCHEMA_VERSION:
         raise LogError(
             f"{path}: its schema is version {version} and this frnas knows up to "
             f"{SCHEMA_VERSION}; install the frnas that wrote it"
         )
+    return version
 
 
 def _require_file(path: Path) -> None:
@@ -243,9 +283,13 @@ def _explained(path: Path) -> Iterator[None]:
     """Say which file SQLite means and what to do about it."""
     try:
         yield
+    except UnicodeDecodeError as error:  # a name in its structure
+        raise LogError(f"{path}: it is damaged; {_RESTORE} ({error})") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         # The low byte is the kind of error; extended codes add detail above it.
         remedy = _REMEDIES.get(code & 0xFF) if code is not None else None
+        if code is None and isinstance(error, sqlite3.OperationalError):
+            remedy = f"it is damaged; {_RESTORE}"  # the module's own: a text that is no UTF-8
         reason = remedy or "it cannot be used; check the file and its folder"
         raise LogError(f"{path}: {reason} ({error})") from error

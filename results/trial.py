@@ -17,7 +17,10 @@ Configuration: TypeAlias = Mapping[str, ConfigurationValue]
 
 
 class FailureKind(StrEnum):
-    """Why a trial has no costs. Only `WORKER_LOST` says nothing about the configuration."""
+    """Why a trial has no costs.
+
+    `WORKER_LOST` says nothing about the configuration, and `DATA_ERROR` as a rule does not.
+    """
 
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
@@ -36,7 +39,7 @@ class TrialRequest:
     Attributes:
         rung: Index into the run's rungs, 0 the cheapest.
         epochs: Epochs the configuration has seen when the trial ends, not those it adds.
-        attempt: 1 for the first try; grows only after a lost worker.
+        attempt: 1 for the first try; grows after a lost worker, or data that it could not read.
     """
 
     trial_id: str
@@ -77,6 +80,7 @@ class TrialOutcome:
         seconds: Wall seconds on the device, this attempt only.
         epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
         checkpoint: Path relative to the run directory.
+        log: Of a failure, the last lines that the training process logged on this trial.
     """
 
     trial_id: str
@@ -92,6 +96,7 @@ class TrialOutcome:
     checkpoint: str | None = None
     worker: str = ""
     device: str = ""
+    log: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.costs is None) == (self.failure is None):
@@ -115,6 +120,7 @@ def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
     """The outcome as a JSON object; `outcome_from_json` is its inverse."""
     value = asdict(outcome)
     value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
+    value["log"] = list(outcome.log)
     return value
 
 
@@ -122,6 +128,7 @@ def outcome_from_json(value: Mapping[str, Any]) -> TrialOutcome:
     """The outcome that `outcome_to_json` wrote."""
     fields = dict(value)
     fields["interval95"] = {k: (v[0], v[1]) for k, v in fields.get("interval95", {}).items()}
+    fields["log"] = tuple(fields.get("log", ()))
     if fields.get("failure") is not None:
         fields["failure"] = FailureKind(fields["failure"])
     if fields.get("architecture") is not None:

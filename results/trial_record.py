@@ -15,6 +15,7 @@ class TrialRecord:
 
     Attributes:
         attempts: Attempts handed to the executor, where they may still wait for a worker.
+        losses: Attempts that came to nothing, after which the trial went on.
         worker: Where it ran, or else where it was meant to run.
         outcome: None until it ended; its metrics hold no NaN.
     """
@@ -23,6 +24,7 @@ class TrialRecord:
     asked_sequence: int
     asked_time: str
     attempts: int = 0
+    losses: tuple[TrialOutcome, ...] = ()
     worker: str = ""
     outcome: TrialOutcome | None = None
     told_sequence: int | None = None
@@ -32,9 +34,11 @@ class TrialRecord:
     def next_request(self) -> TrialRequest:
         """The request to hand out again when the coordinator of this trial is gone.
 
-        The same attempt: it was not a worker that was lost.
+        The same attempt, unless that one was lost with its worker.
         """
-        return replace(self.request, attempt=max(1, self.attempts))
+        lost = max((loss.attempt for loss in self.losses), default=0)
+        attempt = max(1, self.attempts, lost + 1)
+        return replace(self.request, attempt=attempt)
 
     @property
     def costs(self) -> Mapping[str, float] | None:
@@ -48,8 +52,16 @@ class TrialRecord:
 
 
 class HypervolumePoint(NamedTuple):
-    """The hypervolume after one trial ended, at the epochs spent by then."""
+    """The front after one trial ended, at what was spent by then.
+
+    Attributes:
+        time: UTC, ISO 8601 with a Z.
+        front: Trial ids in the order they entered.
+    """
 
     sequence: int
     epochs_spent: int
     hypervolume: float
+    time: str
+    gpu_seconds: float
+    front: tuple[str, ...]

@@ -18,18 +18,23 @@ import numpy as np
 from results.errors import LogError
 from results.events import (
     Asked,
+    AttemptLost,
     Ended,
+    Event,
     LimitsChanged,
     LoggedEvent,
+    Recalled,
     Resumed,
     Retrained,
     RunOpened,
+    SlotsChanged,
     StopRequested,
     Submitted,
     Told,
     storable,
 )
 from results.hypervolume import hypervolume
+from results.ledger import Ledger
 from results.objectives import Objective
 from results.pareto import FloatArray, dominated_by, dominates_any, non_dominated
 from results.trial import FailureKind
@@ -50,12 +55,10 @@ class RunView:
         reason: Why the run stops or ended, in words.
         limits: Limits in force, name -> number or None.
         trials: By trial id, in the order they were asked.
-        epochs_spent: Epochs trained by all trials that ended, the failed ones included.
-        gpu_seconds: Wall seconds on devices by all trials that ended.
         wall_seconds: Seconds that coordinators were at work, all sessions together.
         hypervolume: Of the front at the highest rung, in the product of the objectives' units.
         history: One point for each trial that ended, in order.
-        trials_since_gain: Trials that finished at the highest rung since the hypervolume rose.
+        ledger: What the time of workers went into, lost attempts included.
         last_sequence: Of the last event applied, 0 before the first.
         updated: That event's time.
     """
@@ -68,17 +71,16 @@ class RunView:
     n_finished: int = 0
     n_failed: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
-    epochs_spent: int = 0
-    gpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     hypervolume: float = 0.0
     history: list[HypervolumePoint] = field(default_factory=list)
-    trials_since_gain: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
     retrained: list[Retrained] = field(default_factory=list)
     last_sequence: int = 0
     last_event: LoggedEvent | None = None
     updated: str = ""
     _config_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _without_gain: list[int] = field(default_factory=list)
     _front: list[str] = field(default_factory=list)
     _front_costs: FloatArray | None = field(default=None, compare=False)
 
@@ -113,6 +115,36 @@ class RunView:
         """Trials asked that have not ended."""
         return len(self.trials) - self.n_finished - self.n_failed
 
+    @property
+    def epochs_spent(self) -> int:
+        """Epochs trained by all trials that ended, and as far as known by lost attempts."""
+        return self.ledger.epochs
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Seconds on devices by all trials that ended and by lost attempts."""
+        return self.ledger.seconds
+
+    @property
+    def trials_since_gain(self) -> int:
+        """Trials that finished at the highest rung since the hypervolume rose."""
+        return len(self._without_gain)
+
+    def n_may_end_plateau(self, plateau: int) -> int:
+        """Trials in flight at the highest rung that were asked before a plateau was that long.
+
+        Those asked later do not count: with workers that are never idle there always are some.
+        """
+        if plateau < 1 or len(self._without_gain) < plateau:
+            return 0
+        reached = self._without_gain[plateau - 1]
+        return sum(
+            trial.outcome is None
+            and trial.request.rung == self.top_rung
+            and trial.asked_sequence < reached
+            for trial in self.trials.values()
+        )
+
     def apply(self, logged: LoggedEvent) -> None:
         """Take one more event into account; events come in the log's order, each once.
 
@@ -125,6 +157,8 @@ class RunView:
                 "the log has a gap, restore it from a copy"
             )
         self._advance_clock(logged)
+        self._require_known(logged.event)
+        self.ledger.apply(logged)
         self._take(logged)
         self.last_sequence, self.updated = logged.sequence, logged.time
         self.last_event = logged
@@ -182,6 +216,12 @@ class RunView:
                 self._ask(event, logged)
             case Submitted():
                 self._submit(event)
+            case AttemptLost(outcome=outcome):
+                trial = self._known(outcome.trial_id)
+                losses = (*trial.losses, storable(outcome))
+                self.trials[outcome.trial_id] = replace(trial, losses=losses)
+            case Recalled() | SlotsChanged():
+                pass  # the ledger's
             case Told():
                 self._tell(event, logged)
             case Retrained():
@@ -238,13 +278,23 @@ class RunView:
             told_time=logged.time,
         )
         self.trials[outcome.trial_id] = trial
-        self.epochs_spent += outcome.epochs_trained
-        self.gpu_seconds += outcome.seconds
         self._config_seconds[trial.request.config_id] += outcome.seconds
-        self._count(trial)
-        self.history.append(HypervolumePoint(logged.sequence, self.epochs_spent, self.hypervolume))
+        self._count(trial, logged.sequence)
+        front = tuple(self._front)
+        if self.history and self.history[-1].front == front:
+            front = self.history[-1].front  # one tuple for as long as it lasts
+        self.history.append(
+            HypervolumePoint(
+                sequence=logged.sequence,
+                epochs_spent=self.epochs_spent,
+                hypervolume=self.hypervolume,
+                time=logged.time,
+                gpu_seconds=self.gpu_seconds,
+                front=front,
+            )
+        )
 
-    def _count(self, trial: TrialRecord) -> None:
+    def _count(self, trial: TrialRecord, sequence: int) -> None:
         if trial.failure is not None:
             self.n_failed += 1
             self.failures[trial.failure] += 1
@@ -254,7 +304,10 @@ class RunView:
         if trial.request.rung < self.top_rung:
             return
         self._enter_front(trial)
-        self.trials_since_gain = 0 if self.hypervolume > before else self.trials_since_gain + 1
+        if self.hypervolume > before:
+            self._without_gain.clear()
+        else:
+            self._without_gain.append(sequence)
 
     def _enter_front(self, trial: TrialRecord) -> None:
         row = self.costs_of([trial])
@@ -278,6 +331,13 @@ class RunView:
                 f"trial {trial.request.trial_id} has no cost {error}; the log was written by "
                 "another frnas, use that one"
             ) from error
+
+    def _require_known(self, event: Event) -> None:
+        """Refuse what happens to a trial that was never asked."""
+        if isinstance(event, Submitted):
+            self._known(event.trial_id)
+        elif isinstance(event, Told | AttemptLost):
+            self._known(event.outcome.trial_id)
 
     def _known(self, trial_id: str) -> TrialRecord:
         if trial_id not in self.trials:

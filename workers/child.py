@@ -8,6 +8,7 @@ however it dies, leaves no training behind.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import sys
@@ -16,11 +17,15 @@ from typing import TextIO
 
 from results.trial import outcome_to_json
 from workers.settings import job_from_json
+from workers.trial_process import KEPT_LINE
 
 
 def main() -> None:
     """Serve jobs until standard input ends."""
     answers = _own_standard_output()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
     from workers.run import run_trial  # only now: what libraries print is no answer
@@ -29,6 +34,14 @@ def main() -> None:
         job = job_from_json(json.loads(jobs.get()))
         answers.write(json.dumps(outcome_to_json(run_trial(job))) + "\n")
         answers.flush()
+
+
+class _LineFormatter(logging.Formatter):
+    """Level and message; what is no warning is marked as for a failure's record only."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{record.levelname} {super().format(record)}"
+        return line if record.levelno >= logging.WARNING else KEPT_LINE + line
 
 
 def _own_standard_output() -> TextIO:

@@ -214,6 +214,13 @@ def _train(training: Training, schedule: Schedule, task: _Task) -> None:
         progress.epochs_trained += train_epoch(
             training, task.data, schedule=schedule, should_pause=is_due
         )
+        logger.info(
+            "trial %s: %d of %d epochs%s",
+            job.request.trial_id,
+            training.epochs,
+            job.request.epochs,
+            f", loss {training.losses[-1]:.4g}" if training.losses else "",
+        )
         if training.epochs == job.request.epochs or is_due():
             checkpoint = to_checkpoint(
                 training, fingerprint=_fingerprint(job), n_splits=schedule.n_splits

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from results.trial import FailureKind, TrialOutcome, outcome_from_json
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _KEPT_LOG_LINES = 20
+_KEPT_CHARACTERS = 500
+_LOG_SETTLES_SECONDS = 0.1
+KEPT_LINE = "\x1e"
+"""Before a line of the child's log that is kept for a failure's record and not passed on."""
 _LOG_END_SECONDS = 1.0
 _CHILD = (sys.executable, "-P", "-m", "workers.child")  # -P: not from whatever folder this is
 # Signals that somebody sends; those of a fault, such as SIGSEGV, are the configuration's.
@@ -64,6 +69,8 @@ class TrialProcess:
         except BaseException:
             self.close()  # its answer must not be taken for the next job's
             raise
+        if outcome.failure is not None:
+            outcome = replace(outcome, log=self._last_lines())
         if outcome.failure is FailureKind.CRASHED:
             self.close()  # after a CUDA error, for one, nothing works in that process any more
         return outcome
@@ -72,6 +79,7 @@ class TrialProcess:
         self, job: TrialJob, is_wanted: Callable[[], bool], clock: Callable[[], float]
     ) -> TrialOutcome:
         started = clock()
+        self._log.clear()  # of the trial before
         self._hand_over(job)
         timeout = job.training.timeout_seconds
         while True:
@@ -97,6 +105,12 @@ class TrialProcess:
         if self._child is not None:
             self._child.kill()
             self._forget_child()
+
+    def _last_lines(self) -> tuple[str, ...]:
+        """What the child logged on this trial last; bounded, for it goes into the event log."""
+        if self._child is not None:
+            time.sleep(_LOG_SETTLES_SECONDS)  # the answer may have overtaken it
+        return tuple(line[:_KEPT_CHARACTERS] for line in tuple(self._log))
 
     def _hand_over(self, job: TrialJob) -> None:
         child = self._running_child()
@@ -192,7 +206,9 @@ def _relay_answers(source: IO[str], answers: queue.Queue[str | None]) -> None:
 def _relay_log(source: IO[str], log: deque[str]) -> None:
     with source:
         for line in source:
-            log.append(line.rstrip("\n"))
+            log.append(line.rstrip("\n").removeprefix(KEPT_LINE))
+            if line.startswith(KEPT_LINE):
+                continue
             # Whatever has become of our own standard error, the child's must be read: it would
             # wait for ever on a full pipe.
             with contextlib.suppress(OSError, ValueError):

@@ -141,6 +141,26 @@ def test_ctrl_c_stops_cleanly_and_a_second_one_at_once(shell: Shell) -> None:
     assert status["state"] == "stopped"
 
 
+def test_other_limits_than_trials_end_a_search_and_are_raised_on_a_finished_one(
+    shell: Shell,
+) -> None:
+    by_epochs = ("--set", "stop.trials=null", "--set", "stop.epochs=4")
+    first = shell.frnas("search", "tiny.yaml", *by_epochs)
+    assert "finished: 4 epochs are trained" in first.errors
+    n_first = len(shell.trials())
+    more = shell.frnas("search", "--resume", "tiny", "--set", "stop.epochs=12")
+    assert "finished: 12 epochs are trained" in more.errors
+    n_more = len(shell.trials())
+    assert n_more > n_first
+    late = ("--set", "stop.deadline=2020-01-01T00:00Z")
+    ended = shell.frnas("search", "--resume", "tiny", "--set", "stop.epochs=null", *late)
+    assert "finished: the deadline 2020-01-01T00:00:00Z has passed" in ended.errors
+    status = validated(shell.frnas("status", "tiny", "--json"), "status")
+    assert status["limits"]["deadline"] == "2020-01-01T00:00:00Z"
+    assert "deadline 2020-01-01T00:00:00Z" in shell.frnas("status", "tiny").output
+    assert len(shell.trials()) == n_more
+
+
 def test_json_logs_are_json_lines(shell: Shell) -> None:
     done = shell.frnas("search", "tiny.yaml", "--json-logs", "--set", "stop.trials=1")
     assert done.code == 0, done.errors

@@ -79,10 +79,12 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.file = folder / "scheduler.json"
 
-    def start(self, *arguments: str, module: str = "frnas_search.cli") -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, module: str = "frnas_search.cli", folder: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            cwd=self.folder,
+            cwd=folder or self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -96,9 +98,10 @@ class Cluster:
         wait_until(self.file.exists)
         return process
 
-    def worker(self) -> subprocess.Popen[bytes]:
+    def worker(self, folder: Path | None = None) -> subprocess.Popen[bytes]:
         return self.start(
-            "worker", "--scheduler", str(self.file), "--threads", "1", "--patience", "60"
+            *("worker", "--scheduler", str(self.file), "--threads", "1", "--patience", "60"),
+            folder=folder,
         )
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -261,3 +264,44 @@ def test_what_is_given_up_is_not_trained_any_longer(
         return newest() == before
 
     wait_until(is_quiet)
+
+
+def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_benched(
+    cluster: Cluster,
+    executor: DaskExecutor,
+    job: TrialJob,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The pack's place is relative, and there is nothing below the first worker's folder.
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    pack = Path(job.data.pack)
+    (tmp_path / "here.pack").symlink_to(pack)
+    near = replace(job, data=replace(job.data, pack="here.pack"))
+    cluster.worker(empty)
+    slots_become(executor, 1)
+    bad = next(iter(executor._slots))
+    cluster.worker(tmp_path)
+    slots_become(executor, 2)
+
+    def trial(number: int, attempt: int = 1) -> TrialJob:
+        request = replace(near.request, trial_id=f"t{number:04d}", attempt=attempt)
+        return replace(near, request=request)
+
+    n_refused, number = 0, 0
+    while n_refused < 3:
+        number += 2
+        executor.submit(trial(number))
+        executor.submit(trial(number + 1))
+        first, second = outcome(executor), outcome(executor)
+        refused = [each for each in (first, second) if each.worker == bad]
+        assert [each.failure for each in refused] == [FailureKind.DATA_ERROR]
+        n_refused += 1
+        executor.submit(trial(int(refused[0].trial_id[1:]), attempt=2))
+        again = outcome(executor)
+        assert again.worker != bad
+        assert again.failure is not FailureKind.DATA_ERROR
+    slots_become(executor, 1)
+    assert executor.attendance().n_workers == 1
+    assert "gets no more trials" in caplog.text

@@ -158,6 +158,19 @@ def test_a_failure_in_training_is_an_outcome_and_the_child_lives_on(
     assert child_of(trainer) == pid
 
 
+def test_a_failure_has_the_last_lines_that_were_logged_on_its_trial(
+    trainer: TrialProcess, job: TrialJob, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert trainer.run(job).log == ()
+    missing = trainer.run(replace(job, data=replace(job.data, pack="/nowhere/none.pack")))
+    assert missing.log == (), "it was over before anything was logged"
+    unknown = ("error", "no_such_metric")
+    crash = trainer.run(replace(job, objectives=unknown, checkpoint_directory="checkpoints/2"))
+    assert crash.failure is FailureKind.CRASHED
+    assert [line for line in crash.log if "2 of 2 epochs, loss" in line]
+    assert "epochs, loss" not in capfd.readouterr().err, "it is for the record only"
+
+
 def test_a_child_that_is_killed_in_training_is_a_lost_worker_and_the_next_trial_has_a_new_one(
     trainer: TrialProcess, job: TrialJob, endless: TrialJob
 ) -> None:
@@ -263,7 +276,15 @@ def test_a_child_that_exits_is_a_crash_with_the_last_lines_it_logged(
     lines = outcome.detail.splitlines()
     assert lines[0] == "the training process ended with exit code 3"
     assert lines[1:] == [f"line {i}" for i in range(10, 30)]
+    assert outcome.log == tuple(f"line {i}" for i in range(10, 30))
     assert "line 0\n" in capfd.readouterr().err
+
+
+def test_the_record_of_a_log_is_bounded(start: Start, job: TrialJob) -> None:
+    outcome = start(
+        f"{FIRST_LINE_THEN}[print('x' * 9999, file=sys.stderr) for i in range(99)]"
+    ).run(job)
+    assert [len(line) for line in outcome.log] == [500] * 20
 
 
 def test_a_child_that_cannot_start_is_a_crash(start: Start, job: TrialJob) -> None:

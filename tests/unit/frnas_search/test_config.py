@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from workers.settings import EvaluationSettings, TrainingSettings
 MINIMAL = {"name": "faces", "data": {"synthetic": {}}}
 SECTIONS = {
     "": "schema_version, name, seed, data, space, constraints, objectives, fidelity, stop, "
-    "training, evaluation, search, workers",
+    "failures, training, evaluation, search, workers",
     "data.": "pack, synthetic, group",
     "data.synthetic.": "seed, size",
     "space.": "preset, sources, width, blocks_per_stage, dag, families, embedding_size, tune, "
@@ -39,7 +40,8 @@ SECTIONS = {
     "space.dag.": "nodes, operations, joins, tails, widths, blocks",
     "constraints.": "max_parameters, max_macs, max_activation_bytes, max_milliseconds_per_image",
     "fidelity.": "min_epochs, max_epochs, eta",
-    "stop.": "trials, epochs, gpu_hours, wall_hours, plateau",
+    "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
+    "failures.": "first, rate, window",
     "search.": "sampler, initial_configurations, enqueue",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }
@@ -155,6 +157,11 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
         ("stop=null", "stop: write its keys below it, or leave it out (it is None)"),
         ("stop.trials=0", "stop.trials: input should be greater than or equal to 1 (it is 0)"),
         ("stop.trials=9.5", "stop.trials: input should be a valid integer (it is 9.5)"),
+        (
+            "stop.deadline=2026-12-01",
+            "stop.deadline: is '2026-12-01'; give a time with its zone, such as 2026-12-01T08:00Z "
+            "or 2026-12-01T09:00+01:00",
+        ),
         ("stop.wall_hours=.inf", "stop.wall_hours: input should be a finite number (it is inf)"),
         ("training.scale=.nan", "training.scale: input should be a finite number (it is nan)"),
         ("training.augmentation=yes", "training.augmentation: is True; give a number"),
@@ -554,3 +561,26 @@ def test_a_key_that_is_named_twice_is_refused(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(RunFileError, match=r"twice\.yaml: .* line \d: '\w+' is named twice"):
         load_run_config(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-12-01T08:00Z",
+        "2026-12-01T08:00:00Z",
+        "2026-12-01 08:00:00Z",
+        "2026-12-01T09:00+01:00",
+        "'2026-12-01T10:00:00+02:00'",
+    ],
+)
+def test_a_deadline_is_kept_in_utc_however_it_is_written(text: str, write: Write) -> None:
+    config = parsed(f"stop.deadline={text}")
+    assert config.stop.deadline == "2026-12-01T08:00:00Z"
+    assert config.stop.limits().deadline == datetime(2026, 12, 1, 8, tzinfo=UTC)
+    assert load_run_config(write(to_yaml(config))) == config
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-12-01T08:00", "7", "[]", "true", "''"])
+def test_what_is_no_time_with_a_zone_is_no_deadline(text: str) -> None:
+    with pytest.raises(RunFileError, match=r"stop\.deadline: is .* give a time with its zone"):
+        parsed(f"stop.deadline={text}")

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace, OrdinalHyperparameter
 
 from frnas_search.coordinator import StopSignal
-from frnas_search.executor import Attendance, ExecutorEvent
+from frnas_search.executor import Attendance, ExecutorEvent, InlineExecutor
+from frnas_search.failure_policy import FailureLimits
 from frnas_search.limits import Limits
 from frnas_search.state import Finished, Reissued, SlotsChanged
 from results import events
@@ -28,7 +32,14 @@ def test_one_trial_is_asked_submitted_told_and_the_run_ends(
 ) -> None:
     search = new_search([proposal(1)])
     ended = search.coordinator.run()
-    assert kinds(search.store) == ["RunOpened", "Asked", "Submitted", "Told", "Ended"]
+    assert kinds(search.store) == [
+        "RunOpened",
+        "SlotsChanged",
+        "Asked",
+        "Submitted",
+        "Told",
+        "Ended",
+    ]
     assert ended == events.Ended(
         state="finished", reason="the space holds nothing more to propose"
     )
@@ -118,7 +129,7 @@ class RefusingStore(InMemoryStore):
         return super().append(event, time=time)
 
 
-@pytest.mark.parametrize("n_events", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_events", [1, 2, 3, 4, 5])
 def test_nothing_takes_effect_that_is_not_in_the_log(
     new_search: type[SearchBuilder], n_events: int
 ) -> None:
@@ -132,8 +143,8 @@ def test_nothing_takes_effect_that_is_not_in_the_log(
     search = new_search([proposal(1)], run_job=run, store=store)
     with pytest.raises(LogError, match="the disk is full"):
         search.coordinator.run()
-    assert ran == (["t0001"] if n_events >= 3 else [])
-    assert len(search.optimizer.told) == (1 if n_events >= 4 else 0)
+    assert ran == (["t0001"] if n_events >= 4 else [])
+    assert len(search.optimizer.told) == (1 if n_events >= 5 else 0)
     assert fold(store.read()) == search.coordinator.view
 
 
@@ -237,14 +248,32 @@ def test_a_search_whose_first_trials_all_fail_is_given_up(
     search = new_search([proposal(i) for i in range(30)], run_job=fail)
     ended = search.coordinator.run()
     assert ended == events.Ended(
-        state="failed", reason="the first 10 trials all failed (collapsed 10)"
+        state="failed", reason="the first 10 trials all failed: collapsed 10 (t0001: so it is)"
+    )
+
+
+def test_a_search_of_which_too_many_trials_fail_is_stopped_with_the_reasons(
+    new_search: type[SearchBuilder],
+) -> None:
+    def worse_and_worse(job: TrialJob) -> TrialOutcome:
+        is_early = job.request.trial_id < "t0005"
+        return succeed(job) if is_early else fail(job, FailureKind.OUT_OF_MEMORY)
+
+    search = new_search([proposal(i) for i in range(90)], run_job=worse_and_worse)
+    search.coordinator.failures = FailureLimits(rate=0.5, window=6)
+    ended = search.coordinator.run()
+    assert ended == events.Ended(
+        state="failed",
+        reason="4 of the last 6 trials failed, more than failures.rate 0.5 allows: "
+        "out_of_memory 4 (t0005: so it is)",
     )
 
 
 def test_a_search_in_which_nothing_succeeded_has_failed(new_search: type[SearchBuilder]) -> None:
     search = new_search([proposal(1)], run_job=fail, limits=Limits(trials=1))
     assert search.coordinator.run() == events.Ended(
-        state="failed", reason="1 trials are done, and every trial failed (collapsed 1)"
+        state="failed",
+        reason="1 trials are done, and every trial failed: collapsed 1 (t0001: so it is)",
     )
 
 
@@ -326,3 +355,90 @@ def test_waiting_for_workers_is_said_once_and_not_every_second(
     search.coordinator.executor = Empty(search.stop, n_requests=2)
     search.coordinator.run()
     assert [r.message for r in caplog.records].count("waiting: no workers yet") == 1
+
+
+def test_a_lost_attempt_is_in_the_log_before_the_trial_is_submitted_again(
+    new_search: type[SearchBuilder],
+) -> None:
+    def lose_once(job: TrialJob) -> TrialOutcome:
+        is_first = job.request.attempt == 1
+        return fail(job, FailureKind.WORKER_LOST) if is_first else succeed(job)
+
+    search = new_search([proposal(1)], run_job=lose_once)
+    search.coordinator.run()
+    assert kinds(search.store)[2:7] == ["Asked", "Submitted", "AttemptLost", "Submitted", "Told"]
+
+
+LIMITS: dict[str, tuple[Any, Any]] = {
+    "trials": (2, 4),
+    "epochs": (18, 36),
+    "gpu_hours": (20 / 3600, 40 / 3600),
+    "wall_hours": (1 / 60, 2 / 60),
+    "deadline": (
+        datetime(2026, 1, 1, 0, 0, tzinfo=UTC),
+        datetime(2026, 1, 1, 0, 30, tzinfo=UTC),
+    ),
+    "plateau": (2, 4),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_every_limit_can_be_raised_on_a_finished_run(
+    new_search: type[SearchBuilder], name: str
+) -> None:
+    low, high = LIMITS[name]
+    # The later ones cost more in both objectives, so that there is a plateau as well.
+    proposals = [proposal(0) for _ in range(40)]
+    first = new_search(proposals, limits=Limits(**{name: low}))
+    assert first.coordinator.run().state == "finished"
+    n_first = len(first.coordinator.view.trials)
+    assert n_first < 40
+
+    again = new_search(proposals, limits=Limits(**{name: low}), store=first.store)
+    again.coordinator.log(events.Resumed(reissued=(), versions={}))
+    assert again.coordinator.run().state == "finished"
+    assert len(again.coordinator.view.trials) == n_first, "it is reached already"
+
+    raised = new_search(proposals, limits=Limits(**{name: high}), store=first.store)
+    raised.coordinator.log(events.Resumed(reissued=(), versions={}))
+    assert raised.coordinator.run().state == "finished"
+    assert len(raised.coordinator.view.trials) > n_first
+
+
+class SlowFirst(InlineExecutor):
+    """The first job of all takes as long as six others."""
+
+    def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
+        if self._jobs and self._jobs[0].request.trial_id == "t0001" and self.n_others < 6:
+            self.n_others += 1
+            self._jobs.rotate(-1)
+        return super().next_events(timeout_seconds)
+
+    n_others = 0
+
+
+@pytest.mark.parametrize("is_gain", [True, False])
+def test_a_plateau_waits_for_a_trial_that_was_asked_before_it(
+    new_search: type[SearchBuilder], *, is_gain: bool
+) -> None:
+    def run(job: TrialJob) -> TrialOutcome:
+        outcome = succeed(job)
+        is_first = job.request.trial_id == "t0001"
+        worse = {"error": 0.95, "rank_disparity": 0.95}
+        best = {"error": 0.01, "rank_disparity": 0.01}
+        return replace(outcome, costs=best if is_gain and is_first else worse)
+
+    search = new_search(
+        [proposal(i) for i in range(12)], run_job=run, limits=Limits(plateau=3), n_slots=2
+    )
+    search.coordinator.executor = SlowFirst(run, n_slots=2)
+    ended = search.coordinator.run()
+    told = [outcome.trial_id for outcome in outcomes_of(search.store)]
+    place = told.index("t0001")
+    assert place >= 4, "more than a plateau's trials came before it"
+    assert ended.reason == "3 trials brought no hypervolume"
+    assert len(told) - 1 - place in ((3, 4, 5) if is_gain else (0, 1))
+
+
+def outcomes_of(store: InMemoryStore) -> list[TrialOutcome]:
+    return [each.event.outcome for each in store.read() if isinstance(each.event, events.Told)]

@@ -47,7 +47,7 @@ def test_a_failure_is_told_with_its_kind_and_reason(
         "test",
         "t0001",
         "c0001",
-        4,
+        5,
     )
     assert line["level"] == "info"
 
@@ -103,4 +103,13 @@ def test_time_left_follows_the_limit_that_comes_first(new_search: type[SearchBui
     assert seconds_left(view) == pytest.approx(100.0)
     assert "time left 1 min 40 s" in summary(view, ATTENDANCE)
     view.limits = {"trials": 1}
+    assert fraction_done(view) == 1.0
+
+
+def test_the_time_to_a_deadline_is_a_share_like_any_other(new_search: type[SearchBuilder]) -> None:
+    view = new_search([proposal(1)]).coordinator.view
+    view.updated = "2026-01-01T00:15:00Z"
+    view.limits = {"deadline": "2026-01-01T01:00:00Z"}
+    assert fraction_done(view) == 0.25
+    view.limits = {"deadline": "2025-01-01T01:00:00Z"}
     assert fraction_done(view) == 1.0

@@ -42,7 +42,7 @@ def test_an_optimizer_that_proposes_something_else_is_refused_with_the_event(
 ) -> None:
     search = new_search([proposal(1), proposal(2)])
     search.coordinator.run()
-    with pytest.raises(ReplayError, match=r"event 5: .*manifest\.json"):
+    with pytest.raises(ReplayError, match=r"event 6: .*manifest\.json"):
         replay(ScriptedOptimizer([proposal(1), proposal(3)]), search.store.read())
 
 

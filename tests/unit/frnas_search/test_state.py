@@ -17,6 +17,7 @@ from frnas_search.state import (
     Recall,
     Recalled,
     Record,
+    RecordLoss,
     Reissued,
     SearchState,
     SlotsChanged,
@@ -28,7 +29,7 @@ from frnas_search.state import (
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 
 RETRIED = FailureKind.WORKER_LOST
-NOT_RETRIED = [kind for kind in FailureKind if kind is not RETRIED]
+NOT_RETRIED = [kind for kind in FailureKind if kind not in (RETRIED, FailureKind.DATA_ERROR)]
 
 
 def request(name: str, attempt: int = 1) -> TrialRequest:
@@ -53,6 +54,10 @@ def failed(name: str, kind: FailureKind, attempt: int = 1) -> Finished:
 
 def lost(name: str, attempt: int = 1) -> Finished:
     return failed(name, RETRIED, attempt)
+
+
+def loss(name: str, attempt: int = 1) -> RecordLoss:
+    return RecordLoss(lost(name, attempt).outcome)
 
 
 def actions_of(state: SearchState, *events: Event) -> list[list[Action]]:
@@ -135,7 +140,7 @@ def test_a_suggestion_is_submitted_although_its_slot_has_gone() -> None:
 
 def test_a_lost_worker_is_retried_and_then_recorded(state: SearchState) -> None:
     assert actions_of(state, lost("a"), lost("a", attempt=2)) == [
-        [Submit(request("a", attempt=2))],
+        [loss("a"), Submit(request("a", attempt=2))],
         [Record(lost("a", attempt=2).outcome), Suggest()],
     ]
 
@@ -156,10 +161,27 @@ def test_no_other_failure_is_retried(state: SearchState, kind: FailureKind) -> N
     assert state.handle(failed("a", kind)) == [Record(failed("a", kind).outcome), Suggest()]
 
 
+def test_data_that_cannot_be_read_are_tried_elsewhere_and_then_recorded(
+    state: SearchState,
+) -> None:
+    first, second = (failed("a", FailureKind.DATA_ERROR, attempt) for attempt in (1, 2))
+    assert actions_of(state, first, second) == [
+        [RecordLoss(first.outcome), Submit(request("a", attempt=2))],
+        [Record(second.outcome), Suggest()],
+    ]
+
+
+def test_data_that_the_only_worker_cannot_read_are_not_tried_again() -> None:
+    state = SearchState(max_attempts=3)
+    actions_of(state, SlotsChanged(1), Suggested(request("a")))
+    answer = failed("a", FailureKind.DATA_ERROR)
+    assert state.handle(answer) == [Record(answer.outcome), Suggest()]
+
+
 def test_one_trials_retries_do_not_count_against_anothers(state: SearchState) -> None:
     assert actions_of(state, lost("a"), lost("b")) == [
-        [Submit(request("a", attempt=2))],
-        [Submit(request("b", attempt=2))],
+        [loss("a"), Submit(request("a", attempt=2))],
+        [loss("b"), Submit(request("b", attempt=2))],
     ]
 
 
@@ -199,7 +221,7 @@ def test_a_trial_whose_worker_is_lost_while_the_search_stops_is_left_for_a_resum
 ) -> None:
     assert actions_of(state, StopRequested("operator"), lost("a"), done("b")) == [
         [Recall()],
-        [],
+        [loss("a")],
         [Record(done("b").outcome), Close("operator", "finished")],
     ]
 
@@ -224,7 +246,7 @@ def test_a_search_whose_trials_all_wait_stops_at_once(state: SearchState) -> Non
 def test_an_exhausted_space_recalls_nothing_and_still_retries(state: SearchState) -> None:
     assert actions_of(state, done("a"), Exhausted(), lost("b"))[1:] == [
         [],
-        [Submit(request("b", attempt=2))],
+        [loss("b"), Submit(request("b", attempt=2))],
     ]
 
 
@@ -313,8 +335,8 @@ def test_retries_do_not_count_against_the_limit_of_trials() -> None:
     state = SearchState(max_attempts=3, max_trials=1)
     actions_of(state, SlotsChanged(1), Suggested(request("a")))
     assert actions_of(state, lost("a"), lost("a", 2), done("a", 3)) == [
-        [Submit(request("a", 2))],
-        [Submit(request("a", 3))],
+        [loss("a"), Submit(request("a", 2))],
+        [loss("a", 2), Submit(request("a", 3))],
         [Record(done("a", 3).outcome), Close("1 trials are done", "finished")],
     ]
 
@@ -437,7 +459,8 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     )
     def finish(self, which: int, failure: FailureKind | None) -> None:
         name, attempt = sorted(self.running.items())[which % len(self.running)]
-        is_lost = failure is RETRIED and attempt < self.state.max_attempts
+        is_elsewhere = failure is FailureKind.DATA_ERROR and self.state.n_slots > 1
+        is_lost = (failure is RETRIED or is_elsewhere) and attempt < self.state.max_attempts
         if is_lost and self.state.is_leaving:
             del self.running[name]
             self.left.add(name)
@@ -484,6 +507,8 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
                 assert self.running.pop(outcome.trial_id) == outcome.attempt
                 self.recorded[outcome.trial_id] += 1
                 self.is_dry = False
+            case RecordLoss(outcome):
+                assert outcome.attempt < self.state.max_attempts
             case Recall():
                 assert not self.is_recalling, "recalled once"
                 self.is_recalling = True

@@ -7,7 +7,9 @@ from rich.table import Table
 from frnas_search.limits import Limits
 from frnas_search.tables import (
     describe_configuration,
+    failures_table,
     groups_table,
+    importance_table,
     pareto_table,
     retrained_table,
     status_table,
@@ -135,3 +137,47 @@ def test_retrained_models_show_means_and_where_they_are() -> None:
     assert "0.5000" in text
     assert "models/c1-s1" in text
     assert "0 of 1" in text
+
+
+def test_failed_trials_are_shown_with_worker_attempt_and_last_lines() -> None:
+    loss = {
+        "attempt": 1,
+        "failure": "data_error",
+        "detail": "no pack",
+        "worker": "tcp://a",
+        "seconds": 2.0,
+        "log": [],
+    }
+    trial = {
+        "trial_id": "t0007",
+        "epochs": 9,
+        "attempts": 2,
+        "seconds": 4.0,
+        "failure": "crashed",
+        "worker": "tcp://b",
+        "detail": "it broke\nline 1",
+        "log": ["line 1", "", "INFO epoch 3, loss 2.1"],
+        "losses": [loss],
+    }
+    document = {"run": "lfw", "trials": [trial, {**trial, "failure": None}]}
+    text = text_of(failures_table(document))
+    assert "lfw: 1 failed trials" in text
+    for words in ("data_error", "no pack", "tcp://a", "crashed", "it broke", "tcp://b"):
+        assert words in text
+    assert "| INFO epoch 3, loss 2.1" in text
+    assert "| line 1" not in text, "the message has it already"
+
+
+def test_importance_is_shown_by_objective_with_what_is_explained() -> None:
+    share = {"name": "head", "share": 0.625, "deviation": 0.05, "active": 1.0}
+    each = {
+        "name": "error",
+        "explained": 0.91,
+        "rung": 0.2,
+        "interactions": 0.375,
+        "hyperparameters": [share, {**share, "name": "edge1", "share": 0.01}],
+    }
+    text = text_of(importance_table({"run": "lfw", "trials": 30, "objectives": [each]}, most=1))
+    for words in ("head", "62.5%", "5.0%", "100%", "37.5%", "R² 0.91, the rung 20%"):
+        assert words in text
+    assert "edge1" not in text

@@ -3,13 +3,16 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from results.documents import (
+    importance_document,
     pareto_csv,
     pareto_document,
     runs_document,
@@ -17,10 +20,11 @@ from results.documents import (
     trials_document,
 )
 from results.errors import SelectionError
-from results.events import RunOpened
+from results.events import AttemptLost, RunOpened, Told
+from results.importance import importances
 from results.objectives import objective
 from results.schema import schema
-from results.trial import FailureKind
+from results.trial import FailureKind, TrialOutcome, outcome_from_json, outcome_to_json
 from results.view import RunView
 
 
@@ -233,6 +237,8 @@ def test_the_trials_are_listed_with_their_costs_or_their_failure(busy) -> None:
         "seconds": 5.0,
         "epochs_trained": 3,
         "device": "",
+        "log": [],
+        "losses": [],
     }
 
 
@@ -303,7 +309,7 @@ def test_the_csv_of_an_empty_front_is_a_header(run) -> None:
     assert len(pareto_csv(pareto(run.view)).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["pareto", "status", "trials", "runs"])
+@pytest.mark.parametrize("name", ["pareto", "status", "trials", "runs", "retrained", "importance"])
 def test_the_schemas_are_valid_and_name_what_they_are_for(name: Any) -> None:
     document = schema(name)
 
@@ -354,3 +360,64 @@ def test_the_schema_of_the_front_refuses_wrong_values(busy, field: str, value: A
     validator = Draft202012Validator(schema("pareto"), format_checker=FormatChecker())
 
     assert not validator.is_valid(document | {field: value})
+
+
+def test_a_failed_trial_has_its_log_and_the_attempts_that_were_lost_before(run) -> None:
+    run.ask(1)
+    lost = TrialOutcome(
+        trial_id="t0001",
+        attempt=1,
+        failure=FailureKind.DATA_ERROR,
+        detail="no pack",
+        seconds=2.0,
+        worker="tcp://a",
+        log=("WARNING a disk is gone",),
+    )
+    run.log(AttemptLost(outcome=lost))
+    last = replace(lost, attempt=2, failure=FailureKind.CRASHED, worker="tcp://b", log=("x",))
+    run.log(Told(outcome=last))
+    document = check(trials_document(run.view, run="lfw", failed_only=True))
+    (trial,) = document["trials"]
+    assert (trial["log"], trial["worker"], trial["attempts"]) == (["x"], "tcp://b", 2)
+    assert trial["losses"] == [
+        {
+            "attempt": 1,
+            "failure": "data_error",
+            "detail": "no pack",
+            "worker": "tcp://a",
+            "seconds": 2.0,
+            "log": ["WARNING a disk is gone"],
+        }
+    ]
+
+
+def test_an_outcome_of_an_older_log_has_no_lines() -> None:
+    value = outcome_to_json(
+        TrialOutcome(trial_id="t", attempt=1, failure=FailureKind.CRASHED, log=("a", "b"))
+    )
+    assert outcome_from_json(value).log == ("a", "b")
+    del value["log"]
+    assert outcome_from_json(value).log == ()
+
+
+def test_the_status_tells_what_the_time_of_slots_went_into_and_how_the_front_grew(busy) -> None:
+    status = check(status_document(busy.view, run="lfw", state="running", limits={"trials": 20}))
+    assert status["slot_seconds"]["useful"] + status["slot_seconds"]["repeated"] == 40.0
+    assert status["slot_seconds"]["failed"] == 5.0
+    assert status["slot_seconds"]["waiting"] is None, "the log tells of no slots"
+    assert status["lost_epochs"] == 0
+    points = status["progress"]
+    assert points[-1]["hypervolume"] == status["hypervolume"]
+    assert points[-1]["epochs_spent"] == status["epochs_spent"]
+    fronts = [point["front"] for point in points]
+    assert len(fronts[-1]) == status["front_size"]
+    assert all(before != after for before, after in itertools.pairwise(fronts[:-1]))
+
+
+def test_the_importance_is_a_document(run) -> None:
+    for number in range(20):
+        run.trial(number, 0.01 * number, 1.0 + number % 3)
+    found = importances(run.view, seed=5)
+    document = check(importance_document(found, run.view, run="lfw", seed=5))
+    assert [each["name"] for each in document["objectives"]] == ["error", "rank_disparity"]
+    assert (document["trials"], document["seed"]) == (20, 5)

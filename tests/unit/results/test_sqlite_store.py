@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import random
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -202,7 +204,7 @@ def test_a_damaged_file_is_refused_with_place_and_remedy(written: Path) -> None:
 
 def test_an_event_that_cannot_be_decoded_is_named(written: Path) -> None:
     edited = sqlite3.connect(written)
-    edited.execute("UPDATE events SET payload = '{\"reas' WHERE sequence = 2")
+    edited.execute("UPDATE events SET payload = '{\"reas', checksum = NULL WHERE sequence = 2")
     edited.commit()
     edited.close()
 
@@ -275,3 +277,210 @@ def test_a_path_with_odd_characters_is_a_path(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == [folder / "events.sqlite"]
     with read_only(folder / "events.sqlite") as reader:
         assert reader.read() == []
+
+
+@pytest.mark.parametrize("column", ["time", "kind", "payload"])
+def test_an_event_that_was_changed_is_refused(written: Path, column: str) -> None:
+    edited = sqlite3.connect(written)
+    edited.execute(f"UPDATE events SET {column} = replace({column}, '1', '2')")
+    edited.execute("UPDATE events SET kind = 'resumed' WHERE ? = 'kind'", (column,))
+    edited.commit()
+    edited.close()
+    with (
+        read_only(written) as reader,
+        pytest.raises(LogError, match=r"event \d is damaged; restore it from a copy"),
+    ):
+        reader.read()
+
+
+def as_version_1(path: Path) -> None:
+    old = sqlite3.connect(path)
+    old.execute("ALTER TABLE events DROP COLUMN checksum")
+    old.execute("UPDATE meta SET schema_version = 1")
+    old.commit()
+    old.close()
+
+
+def test_a_log_of_an_older_frnas_is_read_as_it_is_and_continued_with_checksums(
+    written: Path,
+) -> None:
+    as_version_1(written)
+    before = written.read_bytes()
+    with read_only(written) as reader:
+        assert len(reader.read()) == 3
+    assert written.read_bytes() == before, "a reader changes nothing"
+    for number in (4, 5):
+        with SqliteStore.open(written) as store:
+            assert store.append(StopRequested(reason=str(number)), time=TIME) == number
+    with read_only(written) as reader:
+        assert len(reader.read()) == 5
+    edited = sqlite3.connect(written)
+    assert edited.execute("SELECT schema_version FROM meta").fetchall() == [(SCHEMA_VERSION,)]
+    (checksums,) = edited.execute("SELECT count(checksum) FROM events").fetchone()
+    assert checksums == 2
+    edited.close()
+
+
+def test_a_log_of_a_newer_frnas_is_left_as_it_is(written: Path) -> None:
+    newer = sqlite3.connect(written)
+    newer.execute("UPDATE meta SET schema_version = 99")
+    newer.commit()
+    newer.close()
+    before = written.read_bytes()
+    with pytest.raises(LogError, match="version 99"):
+        SqliteStore.open(written)
+    assert written.read_bytes() == before
+
+
+def torn(raw: bytes, rng: random.Random) -> bytes:
+    """The file with something overwritten, a page of it empty, or its end missing."""
+    content, start = bytearray(raw), rng.randrange(len(raw))
+    match rng.randrange(3):
+        case 0:
+            size = min(rng.choice([1, 4, 64, 512, 4096]), len(raw) - start)
+            content[start : start + size] = rng.randbytes(size)
+        case 1:
+            page = start // 4096 * 4096
+            content[page : page + 4096] = bytes(4096)
+        case _:
+            del content[start:]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("opening", [SqliteStore.open, read_only])
+def test_whatever_is_torn_the_log_is_read_as_it_was_or_refused_with_its_name(
+    written: Path, tmp_path: Path, opening: Callable[[Path], SqliteStore]
+) -> None:
+    with SqliteStore.open(written) as store:
+        for i in range(40):
+            store.append(StopRequested(reason=f"{i} " * 100), time=TIME)
+        events = store.read()
+    raw, rng = written.read_bytes(), random.Random(0)
+    copy = tmp_path / "torn" / "events.sqlite"
+    copy.parent.mkdir()
+    refusals = []
+    for _ in range(150):
+        for each in copy.parent.iterdir():
+            each.unlink()
+        copy.write_bytes(torn(raw, rng))
+        try:
+            with opening(copy) as log:
+                assert log.read() == events
+        except LogError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 50
+    remedy = re.compile(f"{re.escape(str(copy))}: .*(restore it from a copy|not an event log)")
+    assert [each for each in refusals if not remedy.match(each)] == []
+
+
+def test_whatever_is_torn_of_the_write_ahead_log_a_prefix_is_left(
+    written: Path, tmp_path: Path
+) -> None:
+    store = SqliteStore.open(written)
+    for i in range(20):
+        store.append(StopRequested(reason=f"{i} " * 50), time=TIME)
+    events = store.read()
+    main, ahead = written.read_bytes(), written.with_name("events.sqlite-wal").read_bytes()
+    copy, rng = tmp_path / "torn" / "events.sqlite", random.Random(1)
+    copy.parent.mkdir()
+    for _ in range(60):
+        for each in copy.parent.iterdir():
+            each.unlink()
+        copy.write_bytes(main)
+        copy.with_name("events.sqlite-wal").write_bytes(torn(ahead, rng))
+        copy.with_name("events.sqlite-shm").write_bytes(rng.randbytes(32768))
+        with SqliteStore.open(copy) as rest:
+            found = rest.read()
+            assert found == events[: len(found)]
+            assert len(found) >= 3
+            assert rest.append(StopRequested(reason="more"), time=TIME) == len(found) + 1
+    store.close()
+
+
+def test_a_log_that_another_process_holds_is_waited_for_and_then_named(written: Path) -> None:
+    store = SqliteStore.open(written)
+    other = sqlite3.connect(written, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store._connection.execute("PRAGMA busy_timeout = 50")
+    with pytest.raises(LogError, match="another process holds it locked; wait for that one"):
+        store.append(StopRequested(reason="more"), time=TIME)
+    assert len(store.read()) == 3, "reading goes on"
+    other.execute("ROLLBACK")
+    assert store.append(StopRequested(reason="more"), time=TIME) == 4
+    other.close()
+    store.close()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from results.errors import LogError
+from results.events import StopRequested
+from results.sqlite_store import SqliteStore
+
+path = Path(sys.argv[1])
+store = SqliteStore.open(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+try:
+    while True:
+        durable = store.append(StopRequested(reason="x" * 3000), time="2026-01-01T00:00:00Z")
+except LogError as error:
+    print(durable)
+    print(error)
+print(len(store.read()))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(store.append(StopRequested(reason="after"), time="2026-01-01T00:00:00Z"))
+store.close()
+"""
+
+
+def test_a_file_that_may_not_grow_loses_nothing_and_goes_on_when_it_may(written: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(written)], capture_output=True, text=True, check=True
+    )
+    durable, refusal, readable, following = done.stdout.splitlines()
+    assert refusal.startswith(f"{written}: the disk ")
+    assert "resume the run" in refusal
+    assert int(durable) > 10
+    assert int(readable) == int(durable)
+    assert int(following) == int(durable) + 1
+    with read_only(written) as reader:
+        assert len(reader.read()) == int(following)
+
+
+READ_ONLY_FILE = """
+import os, sys
+from pathlib import Path
+from results.errors import LogError
+from results.sqlite_store import SqliteStore, read_only
+
+if os.geteuid() == 0:
+    os.setuid(65534)
+path = Path(sys.argv[1])
+print(len(read_only(path).read()))
+try:
+    SqliteStore.open(path)
+except LogError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_nobody_may_write_in_a_folder_of_ones_own_is_read_and_not_opened() -> None:
+    folder = Path(tempfile.mkdtemp())
+    path = folder / "events.sqlite"
+    with SqliteStore.create(path) as store:
+        store.append(StopRequested(reason="archived"), time=TIME)
+    path.chmod(0o444)
+    folder.chmod(0o777)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY_FILE, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        shutil.rmtree(folder)
+    events, refusal = done.stdout.splitlines()
+    assert events == "1"
+    assert refusal.startswith(f"{path}: it is read-only; make the file and its folder writable")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from results.errors import LogError
 from results.events import (
     Asked,
+    AttemptLost,
     Ended,
     LimitsChanged,
     LoggedEvent,
@@ -120,7 +121,7 @@ def test_the_history_has_a_point_for_each_trial_that_ended(run) -> None:
     run.trial(3, 0.25, 5.0)
 
     # References are error 1.0 and rank disparity 10 (a tenth of the worst of 101 identities).
-    assert run.view.history == [(4, 6, 2.5), (7, 9, 2.5), (10, 15, 3.75)]
+    assert [point[:3] for point in run.view.history] == [(4, 6, 2.5), (7, 9, 2.5), (10, 15, 3.75)]
 
 
 def test_the_plateau_counts_trials_finished_at_the_highest_rung_since_the_last_gain(run) -> None:
@@ -133,6 +134,51 @@ def test_the_plateau_counts_trials_finished_at_the_highest_rung_since_the_last_g
 
     run.trial(5, 0.4, 4.0)
     assert run.view.trials_since_gain == 0
+
+
+def test_a_plateau_waits_for_trials_in_flight_that_were_asked_before_it_was_reached(run) -> None:
+    run.ask(1)
+    run.ask(2, rung=0)
+    run.trial(3, 0.5, 5.0)
+    run.trial(4, 0.6, 6.0)
+    run.trial(5, 0.7, 7.0)
+    run.ask(6)
+    assert run.view.trials_since_gain == 2
+    assert run.view.n_may_end_plateau(3) == 0, "it is not that long"
+    assert run.view.n_may_end_plateau(2) == 1, "t0001, neither a lower rung nor one asked later"
+    assert run.view.n_may_end_plateau(0) == 0
+
+    run.tell(1, 0.8, 8.0)
+    assert (run.view.trials_since_gain, run.view.n_may_end_plateau(2)) == (3, 0)
+
+
+def test_a_trial_in_flight_that_gains_ends_the_plateau(run) -> None:
+    run.ask(1)
+    run.trial(2, 0.5, 5.0)
+    run.trial(3, 0.6, 6.0)
+    run.tell(1, 0.1, 1.0)
+    assert (run.view.trials_since_gain, run.view.n_may_end_plateau(1)) == (0, 0)
+
+
+def test_an_attempt_that_was_lost_is_not_handed_out_again_as_the_same(run) -> None:
+    run.ask(1)
+    assert run.view.trials["t0001"].next_request.attempt == 1
+    outcome = TrialOutcome(trial_id="t0001", attempt=1, failure=FailureKind.WORKER_LOST)
+    run.log(AttemptLost(outcome=outcome))
+    assert run.view.trials["t0001"].next_request.attempt == 2
+    run.log(Submitted(trial_id="t0001", attempt=2))
+    assert run.view.trials["t0001"].next_request.attempt == 2
+
+
+def test_what_lost_attempts_cost_is_spent(run) -> None:
+    run.trial(1, 0.2, 3.0)
+    run.ask(2)
+    outcome = TrialOutcome(
+        trial_id="t0002", attempt=1, failure=FailureKind.WORKER_LOST, seconds=20.0
+    )
+    run.log(AttemptLost(outcome=outcome))
+    assert run.view.gpu_seconds == 10.0 + 20.0
+    assert run.view.epochs_spent == 6 + 12
 
 
 def test_the_best_of_an_objective_is_taken_at_the_highest_rung(run) -> None:
