@@ -48,7 +48,7 @@ def dense_draws(
     split = n_good(len(ranked))
     good, others = _densities(space, ranked[:split]), _densities(space, ranked[split:])
     columns = [each.draw(_N_DRAWN, generator) for each in good]
-    drawn = space.legal(space.on_grid(np.stack(columns, axis=1)))
+    drawn = space.legal(space.on_grid(space.with_constants(np.stack(columns, axis=1))))
     scores = np.zeros(len(drawn))
     for number in range(space.n_dimensions):
         active = np.isfinite(drawn[:, number])
@@ -103,12 +103,27 @@ class _OfNumbers:
         return np.asarray(np.log(densities.mean(axis=1) + _SMALLEST))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _OfOne:
+    """Of what has a single value; which, the space knows."""
+
+    def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
+        del generator
+        return np.zeros(n)
+
+    def log(self, values: FloatArray) -> FloatArray:
+        return np.zeros(len(values))
+
+
 def _densities(space: VectorSpace, vectors: FloatArray) -> list[_Density]:
     columns = [column[np.isfinite(column)] for column in vectors.T]
-    return [
-        _of_choices(values, int(n)) if n else _of_numbers(values)
-        for values, n in zip(columns, space.n_choices, strict=True)
-    ]
+    return [_density(values, n) for values, n in zip(columns, space.n_choices, strict=True)]
+
+
+def _density(values: FloatArray, n_choices: int) -> _Density:
+    if n_choices == 1:
+        return _OfOne()
+    return _of_choices(values, n_choices) if n_choices else _of_numbers(values)
 
 
 def _of_choices(values: FloatArray, n: int) -> _OfChoices:

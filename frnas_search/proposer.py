@@ -109,7 +109,7 @@ class Proposer:
         self._seed = seed
         self._limits = limits
         self._accepts = accepts
-        self._first = list(first)
+        self._first = _distinct(first)
 
     def propose(self, known: Snapshot) -> FloatArray | None:
         """The next new configuration; None when none is left."""
@@ -246,6 +246,13 @@ class Proposer:
 
 def _front(points: FloatArray) -> FloatArray:
     return points[non_dominated(points)]
+
+
+def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:
+    """Each once, in the order of their first times."""
+    return list({key: each for each in reversed(vectors) for key in keys(each[None])}.values())[
+        ::-1
+    ]
 
 
 def keys(vectors: FloatArray) -> list[bytes]:

@@ -245,6 +245,15 @@ class VectorSpace:
             vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
         return vectors
 
+    def with_constants(self, vectors: FloatArray) -> FloatArray:
+        """A copy with the only value that there is wherever there is only one."""
+        vectors = vectors.copy()
+        for index in np.flatnonzero(self.n_choices == 1):
+            values = _values(self.space[self._names[index]])
+            assert values is not None
+            vectors[:, index] = values[0]
+        return vectors
+
     @cached_property
     def _whole_numbers(self) -> list[tuple[int, Any]]:
         return [
@@ -264,6 +273,8 @@ def _n_choices(hyperparameter: Any) -> int:
 
 def _values(hyperparameter: Any) -> FloatArray | None:
     """Every value in the encoding of vectors; None where there are too many."""
+    if isinstance(hyperparameter, Constant):
+        return np.array([hyperparameter.to_vector(hyperparameter.value)], float)
     n = _n_choices(hyperparameter)
     if n:
         return np.arange(n, dtype=float)
@@ -276,7 +287,7 @@ def _values(hyperparameter: Any) -> FloatArray | None:
 
 def _literals(condition: Any) -> Sequence[Any]:
     if isinstance(condition, Conjunction):
-        return condition.get_descendant_literal_conditions()
+        return condition.dlcs
     return [condition]
 
 

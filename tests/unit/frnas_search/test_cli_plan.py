@@ -27,7 +27,7 @@ from results.trial import TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
 from search_space.decode import complete, decode
 from search_space.prediction import Cost
-from workers.recipe import build_optimizer
+from workers.optimization import build_optimizer
 from workers.settings import TrainingSettings
 
 RUN = """

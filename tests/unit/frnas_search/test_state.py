@@ -298,7 +298,7 @@ def test_nothing_but_a_result_makes_an_exhausted_space_worth_asking(state: Searc
         [Suggest()],
         [],
         [],
-        [Submit(request("a", attempt=2))],
+        [RecordLoss(lost("a").outcome), Submit(request("a", attempt=2))],
     ]
 
 
