@@ -117,7 +117,7 @@ class _OfOne:
 
 def _densities(space: VectorSpace, vectors: FloatArray) -> list[_Density]:
     columns = [column[np.isfinite(column)] for column in vectors.T]
-    return [_density(values, n) for values, n in zip(columns, space.n_choices, strict=True)]
+    return [_density(values, int(n)) for values, n in zip(columns, space.n_choices, strict=True)]
 
 
 def _density(values: FloatArray, n_choices: int) -> _Density:

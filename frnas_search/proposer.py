@@ -250,9 +250,10 @@ def _front(points: FloatArray) -> FloatArray:
 
 def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Each once, in the order of their first times."""
-    return list({key: each for each in reversed(vectors) for key in keys(each[None])}.values())[
-        ::-1
-    ]
+    by_key: dict[bytes, FloatArray] = {}
+    for vector in vectors:
+        by_key.setdefault(keys(vector[None])[0], vector)
+    return list(by_key.values())
 
 
 def keys(vectors: FloatArray) -> list[bytes]:
