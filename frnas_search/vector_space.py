@@ -130,8 +130,9 @@ class VectorSpace:
         grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
             -1, len(sizes)
         )
-        listed = np.unique(self.legal(grid), axis=0, equal_nan=False)
-        return generator.permutation(listed)
+        legal = self.legal(grid)
+        _, first = np.unique(np.nan_to_num(legal, nan=-1.0), axis=0, return_index=True)
+        return generator.permutation(legal[first])
 
     @property
     def has_prior(self) -> bool:
@@ -195,7 +196,8 @@ class VectorSpace:
 
     @cached_property
     def _is_free(self) -> BoolArray:
-        return np.array([not isinstance(each, Constant) for each in self.space.values()], bool)
+        """Shape (d,): what has more than one value."""
+        return self.n_choices != 1
 
     @cached_property
     def _is_number(self) -> BoolArray:
@@ -276,7 +278,7 @@ def _values(hyperparameter: Any) -> FloatArray | None:
 
 def _literals(condition: Any) -> Sequence[Any]:
     if isinstance(condition, Conjunction):
-        return condition.get_descendant_literal_conditions()
+        return condition.dlcs
     return [condition]
 
 
