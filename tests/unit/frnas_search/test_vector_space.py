@@ -133,6 +133,8 @@ def features(values: dict[str, Any]) -> list[str]:
     for name, value in values.items():
         if isinstance(value, float):
             found.append(f"{name} above {np.searchsorted([0.03, 0.3, 0.6], value)}")
+        elif isinstance(value, int) and value > 9:
+            found.append(f"{name} has {len(str(value))} digits")
         else:
             found.append(f"{name} = {value}")
     return found
