@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 def bracket_sizes(n_rungs: int, eta: int) -> tuple[int, ...]:
     """How many configurations start at each rung in one round of Hyperband, the cheapest first."""
     return tuple(
-        math.ceil(n_rungs / (rungs_above + 1) * eta**rungs_above)
+        -(-n_rungs * eta**rungs_above // (rungs_above + 1))  # rounded up, without a float
         for rungs_above in range(n_rungs - 1, -1, -1)
     )
 

@@ -104,11 +104,21 @@ class VectorSpace:
             generator: Of the draws.
         """
         drawn = self.draw(_N_COVERING, generator)
-        fits = np.ones(len(drawn), bool)
-        for parent in self._roots:
-            order = np.random.default_rng([seed, parent]).permutation(self.n_choices[parent])
-            fits &= drawn[:, parent] == order[number % len(order)]
+        wanted = self._next_of_roots(number, seed)
+        fits = np.all(drawn[:, self._roots] == wanted, axis=1)
+        if not fits.any():
+            # Of many choices the wanted ones are seldom drawn together.
+            raw = self._draw_each(_N_COVERING, generator)
+            raw[:, self._roots] = wanted
+            return np.concatenate([self.legal(raw), drawn])
         return np.concatenate([drawn[fits], drawn[~fits]])
+
+    def _next_of_roots(self, number: int, seed: int) -> FloatArray:
+        """What each root takes, shape (roots,); in an order of the seed, again and again."""
+        orders = [
+            np.random.default_rng([seed, r]).permutation(self.n_choices[r]) for r in self._roots
+        ]
+        return np.array([order[number % len(order)] for order in orders], float)
 
     @cached_property
     def _roots(self) -> list[int]:
@@ -130,8 +140,9 @@ class VectorSpace:
         grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
             -1, len(sizes)
         )
-        listed = np.unique(self.legal(grid), axis=0, equal_nan=False)
-        return generator.permutation(listed)
+        legal = self.legal(grid)
+        _, first = np.unique(np.nan_to_num(legal, nan=-1.0), axis=0, return_index=True)
+        return generator.permutation(legal[first])
 
     @property
     def has_prior(self) -> bool:
@@ -195,7 +206,8 @@ class VectorSpace:
 
     @cached_property
     def _is_free(self) -> BoolArray:
-        return np.array([not isinstance(each, Constant) for each in self.space.values()], bool)
+        """Shape (d,): what has more than one value."""
+        return np.asarray(self.n_choices != 1, bool)
 
     @cached_property
     def _is_number(self) -> BoolArray:
