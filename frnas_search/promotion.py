@@ -41,6 +41,8 @@ def best_first(costs: FloatArray) -> list[int]:
     """
     if len(costs) == 0:
         return []
+    if costs.shape[1] == 1:
+        return [int(row) for row in np.argsort(costs[:, 0], kind="stable")]
     ranks = non_dominated_ranks(costs)
     crowding = np.empty(len(costs))
     for rank in np.unique(ranks):
