@@ -86,7 +86,7 @@ def search_command(
         _new(run_file, runs, overrides) if resume is None else _resumed(resume, runs, overrides)
     )
     if check:
-        _check(run_file, overrides)
+        _check(run_file, runs, overrides)
         return
     stop = StopSignal()
     with (
@@ -206,14 +206,19 @@ def _overrides(texts: list[str] | None, scheduler: str | None) -> tuple[str, ...
     return (*(texts or ()), f"workers.scheduler={scheduler}")
 
 
-def _check(run_file: Path | None, overrides: tuple[str, ...]) -> None:
-    from frnas_search.preparation import prepare
+def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:
+    from frnas_search.preparation import prepare, warm_start
     from frnas_search.run_file import load_run_config
+    from frnas_search.warm_start import words_of
 
     if run_file is None:
         raise RunFileError("--check needs a run file")
-    prepared = prepare(load_run_config(run_file, overrides))
+    config = load_run_config(run_file, overrides)
+    prepared = prepare(config)
+    found = warm_start(config, prepared, runs)
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
+    if found is not None:
+        typer.echo(f"{run_file}: search.warm_start: {words_of(found)}")
 
 
 @contextlib.contextmanager

@@ -369,6 +369,7 @@ class SearchSection(Section):
     sampler: Literal["smac", "random", "nsga2", "tpe"] = "smac"
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
+    warm_start: Names = ()
 
 
 class WorkersSection(Section):

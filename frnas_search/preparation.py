@@ -14,6 +14,7 @@ from frnas_search.errors import RunFileError
 from frnas_search.samplers import sampler_faults
 from frnas_search.space_preparation import PreparedSpace, prepare_space, words_of
 from frnas_search.space_samples import constraint_faults, is_foreseen, sample_statistics
+from frnas_search.warm_start import earlier_results
 from results.objectives import Objective, objective
 from search_space.families import families_in_use
 from search_space.space import fingerprint, sample
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from frnas_search.config import DataSection, RunConfig
     from frnas_search.constraints import CostModel
+    from results.events import WarmStarted
     from search_space.candidate import SpaceSettings, Value
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,33 @@ def prepare(config: RunConfig) -> Prepared:
             "groups": {group: list(labels)},
         },
         space_record=_space_record(found),
+    )
+
+
+def warm_start(config: RunConfig, prepared: Prepared, runs_directory: Path) -> WarmStarted | None:
+    """What the runs of `search.warm_start` tell; None when nobody asks, or would listen.
+
+    Args:
+        config: The run file.
+        prepared: Its space.
+        runs_directory: Where runs lie that are given by name.
+
+    Raises:
+        RunFileError: Every run that is not there or cannot be read, one a line.
+    """
+    if not config.search.warm_start:
+        return None
+    if config.search.sampler != "smac":
+        logger.warning(
+            "search.warm_start: %s does not learn from earlier results; smac does",
+            config.search.sampler,
+        )
+        return None
+    return earlier_results(
+        config.search.warm_start,
+        runs_directory=runs_directory,
+        objectives=config.objectives,
+        space=prepared.space,
     )
 
 

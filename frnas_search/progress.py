@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frnas_search.provenance import utc_now
+from frnas_search.warm_start import words_of
 from results.events import (
     AttemptLost,
     Ended,
@@ -22,6 +23,7 @@ from results.events import (
     StopRequested,
     Submitted,
     Told,
+    WarmStarted,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +195,8 @@ def _words_of_run(logged: LoggedEvent) -> str:
         case RunOpened():
             rungs = ", ".join(map(str, event.rungs))
             return f"run {event.run} begins: rungs of {rungs} epochs, seed {event.seed}"
+        case WarmStarted():
+            return f"warm start: {words_of(event)}"
         case Resumed():
             again = f"; handed out again: {', '.join(event.reissued)}" if event.reissued else ""
             return f"run resumed at event {logged.sequence}{again}"

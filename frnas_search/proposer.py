@@ -27,6 +27,7 @@ from results.pareto import non_dominated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from frnas_search.encoding import Evidence
     from frnas_search.history import Snapshot
     from frnas_search.vector_space import VectorSpace
     from results.pareto import FloatArray
@@ -53,7 +54,8 @@ class ProposerSettings:
     """The parts of the engine; each can be taken out to see what it brings.
 
     Attributes:
-        n_initial: Configurations drawn before the surrogate is used.
+        n_initial: Configurations drawn before the surrogate is used, unless there are as many
+            earlier results.
         random_share: Share of later proposals that are drawn, too.
         density_share: Share of the others that follow the density of good configurations; the
             rest maximise the expected improvement of the front.
@@ -90,6 +92,8 @@ class Proposer:
         first: Vectors that are proposed before any other.
         accepts: Whether a vector may be proposed; a function of it alone.
         limits: Shape (m,); the largest cost that is wanted of each objective, may be infinite.
+        earlier: Results of other runs. The surrogate learns from them and good ones are starting
+            points, but only what this run trained is on its front.
     """
 
     def __init__(  # noqa: PLR0913 - all that a proposal depends on besides the history
@@ -102,6 +106,7 @@ class Proposer:
         limits: FloatArray,
         first: Sequence[FloatArray] = (),
         accepts: Callable[[FloatArray], bool] = lambda _: True,
+        earlier: Evidence | None = None,
     ) -> None:
         self._space = space
         self._n_rungs = n_rungs
@@ -110,6 +115,12 @@ class Proposer:
         self._limits = limits
         self._accepts = accepts
         self._first = _distinct(first)
+        self._earlier = earlier
+        self._n_earlier = 0 if earlier is None else len(earlier.costs)
+        self._earlier_vectors = np.array(
+            [] if earlier is None else _distinct(list(earlier.vectors)), float
+        ).reshape(-1, space.n_dimensions)
+        self._n_initial = 0 if self._n_earlier >= settings.n_initial else settings.n_initial
 
     def propose(self, known: Snapshot) -> FloatArray | None:
         """The next new configuration; None when none is left."""
@@ -124,10 +135,11 @@ class Proposer:
     ) -> Iterator[FloatArray]:
         """Batches, the most promising first; at the end whatever can still be found."""
         settings = self._settings
-        if number < len(self._first) + settings.n_initial:
+        if number < len(self._first) + self._n_initial:
             yield self._space.covering(number - len(self._first), self._seed, generator)
         elif (
-            known.is_success.sum() >= _FEWEST_COSTS and generator.random() >= settings.random_share
+            known.is_success.sum() + self._n_earlier >= _FEWEST_COSTS
+            and generator.random() >= settings.random_share
         ):
             yield self._promising(known, generator)
         yield self._space.draw(_N_DRAWN, generator)
@@ -154,17 +166,21 @@ class Proposer:
         ranked = self._ranked(known, outlook)
         if generator.random() < self._settings.density_share:
             return dense_draws(self._space, ranked, generator)
-        return self._improving(outlook, ranked[:_N_PARENTS], generator, len(known.indices))
+        return self._improving(outlook, ranked[:_N_PARENTS], generator, known)
 
     def _improving(
         self,
         outlook: _Outlook,
         parents: FloatArray,
         generator: np.random.Generator,
-        n_costs: int,
+        known: Snapshot,
     ) -> FloatArray:
-        """Draws and neighbours of the parents, those first that improve the front most."""
+        """Draws and neighbours of the parents, those first that improve the front most.
+
+        Also the parents themselves that this run has not trained.
+        """
         seed = int(generator.integers(2**31))
+        n_costs = len(known.indices) + self._n_earlier
 
         def gains(vectors: FloatArray) -> FloatArray:
             return self._gains(outlook, vectors, np.random.default_rng(seed), n_costs)
@@ -176,7 +192,8 @@ class Proposer:
             n_changes=generator.choice([1.0, 2.0, 4.0], len(chosen)),
             spread=_SPREAD,
         )
-        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near])
+        again = _others(parents, known)
+        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near, again])
         values = gains(candidates)
         for number in range(_N_ROUNDS):
             best = candidates[np.argsort(-values, kind="stable")[:_N_PARENTS]]
@@ -191,7 +208,12 @@ class Proposer:
         return candidates[np.argsort(-values, kind="stable")]
 
     def _outlook(self, known: Snapshot, generator: np.random.Generator) -> _Outlook:
-        data = evidence(known, n_rungs=self._n_rungs, uses_all_rungs=self._settings.uses_all_rungs)
+        data = evidence(
+            known,
+            n_rungs=self._n_rungs,
+            uses_all_rungs=self._settings.uses_all_rungs,
+            earlier=self._earlier,
+        )
         forest = Forest(n_trees=self._settings.n_trees)
         forest.train(data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31)))
         dear = known.costs[known.is_success & (known.rungs == self._n_rungs - 1)]
@@ -205,14 +227,16 @@ class Proposer:
     def _ranked(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
         """Configurations with a result, by their costs at the highest rung or as expected there.
 
-        Shape (n, d), best first.
+        Those of earlier results as expected. Shape (n, d), best first.
         """
         indices = np.unique(known.indices[known.is_success])
-        expected = outlook.forest.opinions(known.vectors[indices]).mean(axis=0)
+        others = _others(self._earlier_vectors, known)
+        vectors = np.vstack([known.vectors[indices], others])
+        expected = outlook.forest.opinions(vectors).mean(axis=0)
         dear = known.is_success & (known.rungs == self._n_rungs - 1)
         expected[np.searchsorted(indices, known.indices[dear])] = known.costs[dear]
         order = best_within(expected, self._limits)
-        return known.vectors[indices[order]]
+        return vectors[order]
 
     def _gains(
         self,
@@ -246,6 +270,12 @@ class Proposer:
 
 def _front(points: FloatArray) -> FloatArray:
     return points[non_dominated(points)]
+
+
+def _others(vectors: FloatArray, known: Snapshot) -> FloatArray:
+    """Those that were never proposed in this run."""
+    seen = set(keys(known.vectors))
+    return vectors[[key not in seen for key in keys(vectors)]].reshape(-1, vectors.shape[1])
 
 
 def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from frnas_search.pool import Accepts, Space
     from frnas_search.schedule import Fidelity
     from results.objectives import Objective
-    from results.trial import Configuration
+    from results.trial import Configuration, EarlierResult
 
 Sampler: TypeAlias = Literal["smac", "random", "nsga2", "tpe"]
 
@@ -32,6 +32,7 @@ class Problem:
         enqueued: Configurations of the space, proposed before any other.
         accepts: Whether a configuration may be proposed; None when every one may.
         max_costs: Objective -> the largest cost that is wanted; SMAC alone heeds it.
+        earlier: Results of other runs; SMAC alone learns from them.
     """
 
     space: Space
@@ -42,6 +43,7 @@ class Problem:
     enqueued: Sequence[Configuration] = ()
     accepts: Accepts | None = None
     max_costs: Mapping[str, float] = field(default_factory=dict)
+    earlier: Sequence[EarlierResult] = ()
 
 
 @contextlib.contextmanager
@@ -62,7 +64,7 @@ def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
     common = (problem.space, problem.objectives, problem.fidelity)
     options["n_initial_configurations"] = problem.n_initial_configurations
     if sampler == "smac":
-        options["max_costs"] = problem.max_costs
+        options |= {"max_costs": problem.max_costs, "earlier": problem.earlier}
         with contextlib.closing(SmacOptimizer(*common, **options)) as optimizer:
             yield optimizer
         return

@@ -31,6 +31,16 @@ class Fidelity:
         exponents = range(self.n_rungs - 1, -1, -1)
         return tuple(max(1, round(self.max_epochs / self.eta**k)) for k in exponents)
 
+    def height_of(self, epochs: int) -> float:
+        """Where a training of so many epochs stands between the rungs, by its logarithm.
+
+        1 for `max_epochs` and more, 0 for the cheapest rung's and fewer.
+        """
+        low, high = self.rungs[0], self.rungs[-1]
+        if epochs >= high:
+            return 1.0
+        return math.log(epochs / low) / math.log(high / low) if epochs > low else 0.0
+
     def rung_of(self, budget: float) -> int:
         """The index of the rung whose unrounded epochs are nearest to `budget`."""
         return self.n_rungs - 1 - round(math.log(self.max_epochs / budget, self.eta))

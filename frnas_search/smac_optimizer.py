@@ -36,6 +36,7 @@ from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
 from frnas_search.ahead import Ahead
+from frnas_search.encoding import Evidence
 from frnas_search.errors import ReplayError
 from frnas_search.history import History
 from frnas_search.optimizer import Proposal
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from frnas_search.schedule import Fidelity
     from results.objectives import Objective
     from results.pareto import FloatArray
+    from results.trial import EarlierResult
 
 # SMAC counts trials and time of its own; ours are the limits that count.
 _WITHOUT_LIMIT = 10**7
@@ -85,6 +87,7 @@ class SmacOptimizer:
         enqueued: Sequence[Mapping[str, bool | int | float | str]] = (),
         accepts: Accepts = lambda _: True,
         max_costs: Mapping[str, float] | None = None,
+        earlier: Sequence[EarlierResult] = (),
         settings: ProposerSettings | None = None,
     ) -> None:
         """An optimizer of the space.
@@ -94,11 +97,14 @@ class SmacOptimizer:
             objectives: What is minimised.
             fidelity: Hyperband's budgets.
             seed: Of everything that is drawn.
-            n_initial_configurations: Drawn at random before the surrogate is used.
+            n_initial_configurations: Drawn at random before the surrogate is used; none where
+                there are as many earlier results.
             enqueued: Configurations of the space, proposed before any other.
             accepts: Whether a configuration may be proposed; a function of nothing else. Asked
                 before Hyperband hears of it, so that none takes up a place in a bracket.
             max_costs: Objective -> the largest cost that is wanted of it.
+            earlier: Results of other runs, of configurations of the space and with a cost of
+                every objective.
             settings: Parts of the engine that are used.
         """
         self._objectives = tuple(objectives)
@@ -119,6 +125,7 @@ class SmacOptimizer:
             limits=limits,
             first=[self._configuration(each).get_array() for each in enqueued],
             accepts=lambda vector: self._accepts(vector, accepts),
+            earlier=self._evidence(earlier) if earlier else None,
         )
         self._ahead = Ahead(history=history, propose=proposer.propose)
         self._board = _Board(
@@ -182,6 +189,18 @@ class SmacOptimizer:
 
     def _configuration(self, values: Mapping[str, Any]) -> SpaceConfiguration:
         return SpaceConfiguration(self._space, values=dict(values))
+
+    def _evidence(self, results: Sequence[EarlierResult]) -> Evidence:
+        configurations = [self._configuration(each.configuration) for each in results]
+        costs = [
+            [each.normalised(result.costs[each.name]) for each in self._objectives]
+            for result in results
+        ]
+        return Evidence(
+            vectors=np.array([each.get_array() for each in configurations], float),
+            heights=np.array([self._fidelity.height_of(each.epochs) for each in results], float),
+            costs=np.array(costs, float),
+        )
 
     def _accepts(self, vector: FloatArray, accepts: Accepts) -> bool:
         """Also whether it is legal: ConfigSpace's checks of whole arrays miss some clauses."""

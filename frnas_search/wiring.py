@@ -23,7 +23,7 @@ from frnas_search.constraints import violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.jobs import JobTemplate
-from frnas_search.preparation import Prepared, prepare
+from frnas_search.preparation import Prepared, prepare, warm_start
 from frnas_search.provenance import git_commit, library_versions, manifest, utc_now
 from frnas_search.publishing import CheckpointCollector, FilePublisher
 from frnas_search.replay import replay
@@ -39,7 +39,7 @@ from frnas_search.run_file import to_yaml
 from frnas_search.samplers import Problem, open_optimizer
 from frnas_search.state import Event, Reissued, SearchState
 from results.atomic import write_json_atomically, write_text_atomically
-from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened
+from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened, WarmStarted
 from results.lock import run_lock
 from results.run_directory import RunDirectory
 from results.sqlite_store import SqliteStore
@@ -70,11 +70,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What is searched, on what, and where it is kept."""
+    """What is searched, on what, from what on, and where it is kept."""
 
     run: RunDirectory
     config: RunConfig
     prepared: Prepared
+    warm_started: WarmStarted | None = None
 
 
 @contextlib.contextmanager
@@ -91,7 +92,8 @@ def new_search(
     run = RunDirectory(runs_directory / config.name)
     refuse_other_run(run)
     prepared = prepare(config)
-    plan = _Plan(run=run, config=config, prepared=prepared)
+    earlier = warm_start(config, prepared, runs_directory)
+    plan = _Plan(run=run, config=config, prepared=prepared, warm_started=earlier)
     with executor_for(config) as executor, begun_directory(run):
         write_text_atomically(run.run_yaml, to_yaml(_self_contained(plan)))
         record = manifest(
@@ -118,6 +120,7 @@ def new_search(
             )
             for watcher in watchers:
                 watcher.changed(coordinator.view, log[0])
+            _log_warm_start(coordinator, plan)
             yield Search(run=run, coordinator=coordinator, first=())
 
 
@@ -139,10 +142,14 @@ def resumed_search(
     """
     config = resumed_config(run, overrides)
     prepared = prepare(config)
-    plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
-        refuse_changes(run, fold(log), config, prepared)
+        view = fold(log)
+        refuse_changes(run, view, config, prepared)
+        earlier = view.warm_started
+        if earlier is None and not view.trials:  # killed before it could be written
+            earlier = warm_start(config, prepared, run.path.parent)
+        plan = _Plan(run=run, config=config, prepared=prepared, warm_started=earlier)
         with executor_for(config) as executor, _optimizer(plan) as optimizer:
             coordinator = _coordinator(
                 plan,
@@ -153,6 +160,7 @@ def resumed_search(
                 stop=stop,
             )
             first = _take_over(coordinator, log, config)
+            _log_warm_start(coordinator, plan)
             yield Search(run=run, coordinator=coordinator, first=first)
 
 
@@ -267,6 +275,7 @@ def _optimizer(plan: _Plan) -> contextlib.AbstractContextManager[Optimizer]:
         enqueued=prepared.enqueued,
         accepts=accepts if limits else None,
         max_costs=config.constraints.max_cost,
+        earlier=() if plan.warm_started is None else plan.warm_started.results,
     )
     return open_optimizer(config.search.sampler, problem)
 
@@ -319,6 +328,12 @@ def _opening(plan: _Plan) -> RunOpened:
         stop=config.stop.model_dump(),
         max_costs=config.constraints.max_cost,
     )
+
+
+def _log_warm_start(coordinator: Coordinator, plan: _Plan) -> None:
+    """Write down what the optimizer knows from other runs, once and before the first ask."""
+    if plan.warm_started is not None and coordinator.view.warm_started is None:
+        coordinator.log(plan.warm_started)
 
 
 def _take_over(

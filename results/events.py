@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from results.errors import LogError
 from results.objectives import Objective
 from results.trial import (
+    EarlierResult,
     TrialOutcome,
     TrialRequest,
     outcome_from_json,
@@ -50,6 +51,19 @@ class RunOpened:
     at: str
     stop: Mapping[str, Any] = field(default_factory=dict)
     max_costs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmStarted:
+    """Results of other runs that the optimizer knows from the start; before the first `Asked`.
+
+    Attributes:
+        results: Whole, so that nothing depends on the other runs from now on.
+        left_out: Reason -> results that say nothing about this run.
+    """
+
+    results: tuple[EarlierResult, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +169,7 @@ class Retrained:
 
 Event: TypeAlias = (
     RunOpened
+    | WarmStarted
     | Asked
     | Submitted
     | AttemptLost
@@ -243,6 +258,11 @@ def _run_opened(payload: Mapping[str, Any]) -> RunOpened:
     return RunOpened(**{**payload, "objectives": objectives, "rungs": tuple(payload["rungs"])})
 
 
+def _warm_started(payload: Mapping[str, Any]) -> WarmStarted:
+    results = tuple(EarlierResult(**each) for each in payload["results"])
+    return WarmStarted(**{**payload, "results": results})
+
+
 def _asked(payload: Mapping[str, Any]) -> Asked:
     return Asked(request=request_from_json(payload["request"]))
 
@@ -270,6 +290,7 @@ def _retrained(payload: Mapping[str, Any]) -> Retrained:
 # The kinds are on disk: a name here never changes and is never given to another event.
 _KIND_OF: dict[type[Event], str] = {
     RunOpened: "run_opened",
+    WarmStarted: "warm_started",
     Asked: "asked",
     Submitted: "submitted",
     AttemptLost: "attempt_lost",
@@ -285,6 +306,7 @@ _KIND_OF: dict[type[Event], str] = {
 
 _DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
     "run_opened": _run_opened,
+    "warm_started": _warm_started,
     "asked": _asked,
     "submitted": lambda payload: Submitted(**payload),
     "attempt_lost": _attempt_lost,

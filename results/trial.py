@@ -106,6 +106,24 @@ class TrialOutcome:
                 raise ValueError(f"trial {self.trial_id}: cost {name} is {cost}, not a number")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierResult:
+    """A finished trial of another run, as far as a run can learn from it.
+
+    Attributes:
+        run: The other run's name.
+        configuration: Of the learning run's space.
+        epochs: That the configuration had seen.
+        costs: Of each of the learning run's objectives, in their own units.
+    """
+
+    run: str
+    trial_id: str
+    configuration: Configuration
+    epochs: int
+    costs: Mapping[str, float]
+
+
 def request_to_json(request: TrialRequest) -> dict[str, Any]:
     """The request as a JSON object; `request_from_json` is its inverse."""
     return {**asdict(request), "configuration": dict(request.configuration)}

@@ -31,6 +31,7 @@ from results.events import (
     StopRequested,
     Submitted,
     Told,
+    WarmStarted,
     storable,
 )
 from results.hypervolume import hypervolume
@@ -42,7 +43,7 @@ from results.trial_record import HypervolumePoint, TrialRecord
 
 RunState: TypeAlias = Literal["running", "finished", "stopped", "failed"]
 
-_StateChange: TypeAlias = RunOpened | Resumed | LimitsChanged | StopRequested | Ended
+_StateChange: TypeAlias = RunOpened | WarmStarted | Resumed | LimitsChanged | StopRequested | Ended
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class RunView:
 
     Attributes:
         header: The opening event, None before it.
+        warm_started: What the run learned from others before it began; None when nothing.
         state: As the log tells it; a log cannot tell that its writer was killed.
         reason: Why the run stops or ended, in words.
         limits: Limits in force, name -> number or None.
@@ -65,6 +67,7 @@ class RunView:
     """
 
     header: RunOpened | None = None
+    warm_started: WarmStarted | None = None
     state: RunState = "running"
     reason: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
@@ -248,6 +251,8 @@ class RunView:
         match event:
             case RunOpened():
                 self.header, self.limits = event, event.stop
+            case WarmStarted():
+                self.warm_started = event
             case Resumed():
                 self.state, self.reason = "running", ""
             case LimitsChanged():

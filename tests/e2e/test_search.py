@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,14 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
+from results.events import Asked, RunOpened, Told
+from results.objectives import objective
+from results.run_directory import RunDirectory
 from results.schema import SchemaName, schema
+from results.sqlite_store import SqliteStore
+from results.trial import TrialOutcome, TrialRequest
+from search_space.candidate import SpaceSettings
+from search_space.space import sample
 from tests.e2e.conftest import CompletedCommand, Shell
 from workers.models import load_model
 
@@ -97,6 +105,60 @@ def test_a_killed_coordinator_is_resumed_with_nothing_lost_or_counted_twice(shel
     more = shell.frnas("search", "--resume", "runs/tiny", "--set", "stop.trials=10")
     assert more.code == 0, more.errors
     assert_every_trial_counts_once(shell.trials(), 10)
+
+
+def write_run(run: RunDirectory, *, n_trials: int) -> None:
+    """The log of a search in the space of `tiny.yaml`, as if it had been run."""
+    objectives = tuple(objective(name, n_identities=9) for name in ("error", "rank_disparity"))
+    opened = RunOpened(
+        run=run.name,
+        objectives=objectives,
+        rungs=(2, 4),
+        data={"digest": "d", "split": "val", "group": "group", "groups": {"group": ["a", "b"]}},
+        space={"preset": "paper", "fingerprint": "f"},
+        seed=0,
+        versions={},
+        at="2026-01-01T00:00:00Z",
+    )
+    run.path.mkdir(parents=True)
+    with SqliteStore.create(run.events) as store:
+        store.append(opened, time=opened.at)
+        for number, configuration in enumerate(sample(SpaceSettings(), n_trials, seed=0)):
+            request = TrialRequest(
+                trial_id=f"t{number}",
+                config_id=f"c{number}",
+                configuration=configuration,
+                rung=1,
+                epochs=4,
+                seed=0,
+            )
+            costs = {"error": 0.1 + number / 20, "rank_disparity": 2.0 - number / 10}
+            outcome = TrialOutcome(trial_id=request.trial_id, attempt=1, costs=costs)
+            store.append(Asked(request=request), time=opened.at)
+            store.append(Told(outcome=outcome), time=opened.at)
+
+
+def test_a_search_learns_from_another_run_and_goes_on_without_it(shell: Shell) -> None:
+    earlier = RunDirectory(shell.folder / "runs/earlier")
+    write_run(earlier, n_trials=6)
+    options = ("tiny.yaml", "--set", "search.warm_start=earlier", "--set", "stop.trials=2")
+
+    check = shell.frnas("search", *options, "--check")
+    assert check.code == 0, check.errors
+    assert "search.warm_start: 6 earlier results of earlier" in check.output
+    done = shell.frnas("search", *options)
+    assert done.code == 0, done.errors
+    assert done.errors.count("warm start: 6 earlier results of earlier") == 1
+    trials = shell.trials()
+
+    shutil.rmtree(earlier.path)
+    more = shell.frnas("search", "--resume", "tiny", "--set", "stop.trials=3")
+    assert more.code == 0, more.errors
+    assert_every_trial_counts_once(shell.trials(), 3)
+    assert shell.trials()[:2] == trials
+    gone = shell.frnas("search", *options, "--set", "name=other")
+    assert gone.code == 2
+    assert "search.warm_start.0: there is no run 'earlier'" in gone.errors
 
 
 def test_workers_attach_late_are_killed_and_return(shell: Shell) -> None:

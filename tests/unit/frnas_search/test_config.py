@@ -43,7 +43,7 @@ SECTIONS = {
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
     "failures.": "first, rate, window",
-    "search.": "sampler, initial_configurations, enqueue",
+    "search.": "sampler, initial_configurations, enqueue, warm_start",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }
 

@@ -60,3 +60,15 @@ def test_a_budget_belongs_to_the_rung_it_was_rounded_to(
     assert [fidelity.rung_of(budget * (1 + rounding_error)) for budget in budgets] == list(
         range(top + 1)
     )
+
+
+def test_epochs_have_a_height_between_the_rungs_by_their_logarithm() -> None:
+    fidelity = Fidelity(min_epochs=3, max_epochs=27)
+    heights = [fidelity.height_of(epochs) for epochs in (1, 3, 9, 27, 100)]
+    assert heights == [0.0, 0.0, pytest.approx(0.5), 1.0, 1.0]
+    assert 0.5 < fidelity.height_of(15) < 1.0
+
+
+def test_with_a_single_rung_a_shorter_training_is_at_the_bottom() -> None:
+    fidelity = Fidelity(min_epochs=9, max_epochs=9)
+    assert [fidelity.height_of(epochs) for epochs in (3, 9, 27)] == [0.0, 1.0, 1.0]

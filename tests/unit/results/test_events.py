@@ -25,12 +25,13 @@ from results.events import (
     StopRequested,
     Submitted,
     Told,
+    WarmStarted,
     event_from_json,
     event_to_json,
     storable,
 )
 from results.objectives import Objective
-from results.trial import Architecture, FailureKind, TrialOutcome, TrialRequest
+from results.trial import Architecture, EarlierResult, FailureKind, TrialOutcome, TrialRequest
 
 words = st.text(max_size=8)
 counts = st.integers(0, 2**40)
@@ -79,6 +80,14 @@ outcomes = st.builds(
     failure=st.sampled_from(FailureKind),
     detail=words,
 )
+earlier_results = st.builds(
+    EarlierResult,
+    run=words,
+    trial_id=words,
+    configuration=st.dictionaries(words, st.booleans() | counts | finite | words, max_size=3),
+    epochs=counts,
+    costs=st.dictionaries(words, finite, max_size=3),
+)
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         RunOpened,
@@ -92,6 +101,11 @@ events: st.SearchStrategy[Event] = st.one_of(
         at=words,
         stop=mappings,
         max_costs=st.dictionaries(words, finite, max_size=3),
+    ),
+    st.builds(
+        WarmStarted,
+        results=st.lists(earlier_results, max_size=3).map(tuple),
+        left_out=st.dictionaries(words, counts, max_size=3),
     ),
     st.builds(Asked, request=requests),
     st.builds(Submitted, trial_id=words, attempt=counts, worker=words),
@@ -140,6 +154,7 @@ def test_the_kinds_on_disk_do_not_change() -> None:
         "stop_requested",
         "submitted",
         "told",
+        "warm_started",
     ]
 
 
