@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def replay(optimizer: Optimizer, log: Iterable[LoggedEvent]) -> None:
-    """Bring a fresh optimizer to where the log ends, by the same calls in the same order.
+    """Bring a fresh optimizer to where the log ends: the same proposals and results in order.
 
     Args:
         optimizer: As it was when the run began: same space, objectives, fidelity and seed.
         log: All events in order.
 
     Raises:
-        ReplayError: It proposes something else than the log holds, as another version of SMAC or
-            scikit-learn may.
+        ReplayError: The log holds a proposal that the optimizer cannot have made, as one of
+            another version may.
     """
     open_requests: dict[str, TrialRequest] = {}
     for logged in log:
         event = logged.event
         if isinstance(event, Asked):
-            _ask_again(optimizer, event.request, logged.sequence)
+            _restore(optimizer, event.request, logged.sequence)
             open_requests[event.request.trial_id] = event.request
         elif isinstance(event, Told):
             request = open_requests.pop(event.outcome.trial_id, None)
@@ -39,11 +39,11 @@ def replay(optimizer: Optimizer, log: Iterable[LoggedEvent]) -> None:
                 optimizer.tell(proposal_of(request), event.outcome.costs)
 
 
-def _ask_again(optimizer: Optimizer, request: TrialRequest, sequence: int) -> None:
-    found = optimizer.ask()
-    if found is None or found != proposal_of(request):
+def _restore(optimizer: Optimizer, request: TrialRequest, sequence: int) -> None:
+    try:
+        optimizer.restore(proposal_of(request))
+    except ReplayError as error:
         raise ReplayError(
-            f"event {sequence}: the log holds {proposal_of(request)}, but replaying it proposes "
-            f"{found}; resume with the versions named in the run's manifest.json, or start a "
-            "new run"
-        )
+            f"event {sequence}: {error}; resume with the versions named in the run's "
+            "manifest.json, or start a new run"
+        ) from error

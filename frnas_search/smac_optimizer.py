@@ -36,6 +36,7 @@ from smac.multi_objective.parego import ParEGO
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Proposal
 from search_space.space import plain
 
@@ -140,6 +141,17 @@ class SmacOptimizer:
             value = TrialValue(cost=shares, status=StatusType.SUCCESS)
         with _sequential_and_quiet():
             self._facade.tell(info, value, save=False)
+
+    def restore(self, proposal: Proposal) -> None:
+        """Propose it again, for SMAC's generators must draw what they drew.
+
+        Raises:
+            ReplayError: Something else is proposed, as another version of SMAC or scikit-learn
+                may.
+        """
+        found = self.ask()
+        if found != proposal:
+            raise ReplayError(f"the log holds {proposal}, but replaying it proposes {found}")
 
     def close(self) -> None:
         """Remove the scratch folder."""

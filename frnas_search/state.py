@@ -62,7 +62,8 @@ class Exhausted:
     """There is nothing to suggest.
 
     Attributes:
-        stop: The limit that is reached; None when the optimizer has nothing left to propose.
+        stop: The limit that is reached; None when the optimizer has nothing to propose before
+            another result, and for good when no trial runs.
     """
 
     stop: StopRequested | None = None
@@ -120,6 +121,7 @@ class SearchState:
         is_leaving: A stop was requested: what is not running any more stays in flight in the log,
             for a resumed run.
         is_suggesting: A `Suggest` is out and not answered yet.
+        is_dry: The optimizer had nothing to propose, and no trial has ended since it was asked.
         is_closed: `Close` was returned; whatever happens later changes nothing any more.
     """
 
@@ -131,13 +133,18 @@ class SearchState:
     stopping: StopRequested | None = None
     is_leaving: bool = False
     is_suggesting: bool = False
+    is_dry: bool = False
     is_closed: bool = False
+    _n_ended: int = 0
+    _n_ended_when_asked: int = 0
 
     def handle(self, event: Event) -> list[Action]:
         """Apply one event and return what must be done because of it, in order.
 
         Every `Suggest` must be answered by one `Suggested` or `Exhausted`, also after a stop was
         requested: a proposal that was made is trained, and nothing closes before the answer.
+        After an `Exhausted` without a limit the next `Suggest` comes when a trial has ended, for
+        its result may justify a promotion; with nothing running it is the end.
         """
         return [] if self.is_closed else self._apply(event)
 
@@ -154,7 +161,8 @@ class SearchState:
                 actions = self._start(request)
             case Exhausted(stop):
                 self.is_suggesting = False
-                actions = self._stop(stop) if stop else self._end_with_what_runs()
+                self.is_dry = self._n_ended == self._n_ended_when_asked
+                actions = self._stop(stop) if stop else []
             case Finished(outcome):
                 return self._finish(outcome)
             case Recalled(trial_ids):
@@ -179,17 +187,13 @@ class SearchState:
             self._leave((outcome.trial_id,))
             return self._refill()
         del self.running[outcome.trial_id]
+        self._n_ended, self.is_dry = self._n_ended + 1, False
         return [Record(outcome), *self._refill()]
 
     def _stop(self, stop: StopRequested) -> list[Action]:
         is_first, self.is_leaving = not self.is_leaving, True
         self.stopping = self.stopping or stop
         return [Recall()] if is_first and self.running else []
-
-    def _end_with_what_runs(self) -> list[Action]:
-        reason = "the space holds nothing more to propose"
-        self.stopping = self.stopping or StopRequested(reason)
-        return []
 
     def _leave(self, trial_ids: tuple[str, ...]) -> None:
         for trial_id in trial_ids:
@@ -199,14 +203,24 @@ class SearchState:
         """One suggestion at a time: the next one after the answer."""
         if self.is_suggesting:
             return []
-        end = self.stopping or self._limit_of_trials()
+        end = self.stopping or self._limit_of_trials() or self._end_of_space()
         if end is None:
-            self.is_suggesting = len(self.running) < self.n_slots
-            return [Suggest()] if self.is_suggesting else []
+            return self._suggest()
         self.is_closed = not self.running
         return [Close(end.reason, end.end)] if self.is_closed else []
+
+    def _suggest(self) -> list[Action]:
+        if self.is_dry or len(self.running) >= self.n_slots:
+            return []
+        self.is_suggesting, self._n_ended_when_asked = True, self._n_ended
+        return [Suggest()]
 
     def _limit_of_trials(self) -> StopRequested | None:
         if self.max_trials is None or self.n_asked < self.max_trials:
             return None
         return StopRequested(f"{self.max_trials} trials are done")
+
+    def _end_of_space(self) -> StopRequested | None:
+        if self.running or not self.is_dry:
+            return None
+        return StopRequested("the space holds nothing more to propose")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Proposal
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class ScriptedOptimizer:
         self._waiting.remove(proposal)
         self.told.append((proposal, costs))
 
+    def restore(self, proposal: Proposal) -> None:
+        found = self.ask()
+        if found != proposal:
+            raise ReplayError(f"the log holds {proposal}, but replaying it proposes {found}")
+
 
 class RandomOptimizer:
     """New random configurations at rung 0; each that succeeds is asked again a rung higher.
@@ -67,6 +73,11 @@ class RandomOptimizer:
         if costs is not None and proposal.rung + 1 < self._n_rungs:
             promoted = Proposal(configuration=proposal.configuration, rung=proposal.rung + 1)
             self._promoted.append(promoted)
+
+    def restore(self, proposal: Proposal) -> None:
+        found = self.ask()
+        if found != proposal:
+            raise ReplayError(f"the log holds {proposal}, but replaying it proposes {found}")
 
     def _new(self) -> Proposal | None:
         for _ in range(_TRIES):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ConfigSpace import ConfigurationSpace, OrdinalHyperparameter
 
 from frnas_search.coordinator import StopSignal
 from frnas_search.executor import Attendance, ExecutorEvent
@@ -13,6 +14,7 @@ from results.errors import LogError
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome
 from results.view import RunView, fold
+from tests.fakes import RandomOptimizer
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
 from workers.settings import TrialJob
 
@@ -40,6 +42,19 @@ def test_the_limit_of_trials_bounds_what_is_asked(new_search: type[SearchBuilder
     assert search.coordinator.run().reason == "4 trials are done"
     assert len(search.coordinator.view.trials) == 4
     assert len(search.optimizer.told) == 4
+
+
+def test_a_space_without_new_configurations_is_asked_again_after_each_result(
+    new_search: type[SearchBuilder],
+) -> None:
+    space = ConfigurationSpace(seed=0)
+    space.add(OrdinalHyperparameter("lr_sgd", sequence=[0.1, 0.2]))
+    search = new_search(n_slots=4)
+    search.coordinator.optimizer = RandomOptimizer(space, n_rungs=3, seed=0)
+    ended = search.coordinator.run()
+    assert ended.reason == "the space holds nothing more to propose"
+    rungs = [trial.request.rung for trial in search.coordinator.view.trials.values()]
+    assert sorted(rungs) == [0, 0, 1, 1, 2, 2]
 
 
 def test_trials_and_configurations_are_numbered_and_a_promotion_keeps_its_configuration(

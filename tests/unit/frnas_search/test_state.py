@@ -254,10 +254,37 @@ def test_a_suggestion_that_is_awaited_when_a_stop_comes_is_trained_before_the_cl
 
 def test_an_exhausted_space_ends_the_search_after_what_still_runs(state: SearchState) -> None:
     reason = "the space holds nothing more to propose"
-    assert actions_of(state, done("a"), Exhausted(), done("b")) == [
+    assert actions_of(state, done("a"), Exhausted(), done("b"), Exhausted()) == [
         [Record(done("a").outcome), Suggest()],
         [],
-        [Record(done("b").outcome), Close(reason, "finished")],
+        [Record(done("b").outcome), Suggest()],
+        [Close(reason, "finished")],
+    ]
+
+
+def test_a_result_may_give_an_exhausted_space_one_more_proposal(state: SearchState) -> None:
+    assert actions_of(state, done("a"), Exhausted(), done("b"), Suggested(request("c"))) == [
+        [Record(done("a").outcome), Suggest()],
+        [],
+        [Record(done("b").outcome), Suggest()],
+        [Submit(request("c")), Suggest()],
+    ]
+
+
+def test_nothing_but_a_result_makes_an_exhausted_space_worth_asking(state: SearchState) -> None:
+    assert actions_of(state, SlotsChanged(3), Exhausted(), SlotsChanged(8), lost("a")) == [
+        [Suggest()],
+        [],
+        [],
+        [Submit(request("a", attempt=2))],
+    ]
+
+
+def test_a_result_that_came_before_the_answer_is_worth_asking_again(state: SearchState) -> None:
+    assert actions_of(state, SlotsChanged(3), done("a"), Exhausted()) == [
+        [Suggest()],
+        [Record(done("a").outcome)],
+        [Suggest()],
     ]
 
 
@@ -362,7 +389,8 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         super().__init__()
         self.state = SearchState(max_attempts=1)
         self.most_slots = self.n_reissued = self.n_asked = 0
-        self.is_suggesting = self.is_recalling = False
+        self.is_suggesting = self.is_recalling = self.is_dry = False
+        self.n_recorded_when_asked = 0
         self.left: set[str] = set()
         self.running: dict[str, int] = {}
         self.submitted: Counter[tuple[str, int]] = Counter()
@@ -399,6 +427,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     def run_out_of_proposals(self, really: int) -> None:
         if really == 0:
             self.is_suggesting = False
+            self.is_dry = len(self.recorded) == self.n_recorded_when_asked
             self.send(Exhausted())
 
     @precondition(lambda self: self.running)
@@ -445,13 +474,16 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         match action:
             case Suggest():
                 assert not self.is_suggesting, "one suggestion at a time"
+                assert not self.is_dry, "nothing has changed since there was no proposal"
                 self.is_suggesting = True
+                self.n_recorded_when_asked = len(self.recorded)
             case Submit(request):
                 self.running[request.trial_id] = request.attempt
                 self.submitted[request.trial_id, request.attempt] += 1
             case Record(outcome):
                 assert self.running.pop(outcome.trial_id) == outcome.attempt
                 self.recorded[outcome.trial_id] += 1
+                self.is_dry = False
             case Recall():
                 assert not self.is_recalling, "recalled once"
                 self.is_recalling = True
