@@ -321,8 +321,9 @@ class EvaluationSection(Section):
 
 
 class SearchSection(Section):
-    """How the optimizer starts."""
+    """Who proposes, and what first."""
 
+    sampler: Literal["smac", "random", "nsga2", "tpe"] = "smac"
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
 

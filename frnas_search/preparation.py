@@ -11,6 +11,7 @@ from platformdirs import user_cache_path
 
 from frnas_search.constraints import MOST_REFUSALS
 from frnas_search.errors import RunFileError
+from frnas_search.samplers import sampler_faults
 from frnas_search.space_preparation import PreparedSpace, prepare_space, words_of
 from frnas_search.space_samples import constraint_faults, is_foreseen, sample_statistics
 from results.objectives import Objective, objective
@@ -65,6 +66,7 @@ def prepare(config: RunConfig) -> Prepared:
     faults = pack_faults(pack, group)
     labels = pack.groups[group].used_labels if group in pack.groups else ()
     found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
+    faults += sampler_faults(config.search.sampler)
     faults += found.faults or _constraint_faults(found, config.constraints.limits())
     if faults:
         raise RunFileError("\n".join(faults))

@@ -37,7 +37,7 @@ from frnas_search.run_entry import (
     resumed_config,
 )
 from frnas_search.run_file import to_yaml
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.samplers import Problem, open_optimizer
 from frnas_search.state import Event, Reissued, SearchState
 from results.atomic import write_json_atomically, write_text_atomically
 from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened
@@ -251,8 +251,7 @@ def _job_template(plan: _Plan) -> JobTemplate:
     )
 
 
-@contextlib.contextmanager
-def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
+def _optimizer(plan: _Plan) -> contextlib.AbstractContextManager[Optimizer]:
     config, prepared = plan.config, plan.prepared
     limits = config.constraints.limits()
 
@@ -260,18 +259,16 @@ def _optimizer(plan: _Plan) -> Iterator[Optimizer]:
         candidate = decode(configuration, prepared.space)
         return not violations(prepared.costs.predicted(candidate), limits)
 
-    with contextlib.closing(
-        SmacOptimizer(
-            build_space(prepared.space, config.seed),
-            prepared.objectives,
-            config.fidelity.fidelity(),
-            seed=config.seed,
-            n_initial_configurations=config.search.initial_configurations,
-            enqueued=prepared.enqueued,
-            **({"accepts": accepts} if limits else {}),
-        )
-    ) as optimizer:
-        yield optimizer
+    problem = Problem(
+        space=build_space(prepared.space, config.seed),
+        objectives=prepared.objectives,
+        fidelity=config.fidelity.fidelity(),
+        seed=config.seed,
+        n_initial_configurations=config.search.initial_configurations,
+        enqueued=prepared.enqueued,
+        accepts=accepts if limits else None,
+    )
+    return open_optimizer(config.search.sampler, problem)
 
 
 def _coordinator(

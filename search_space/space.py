@@ -79,10 +79,12 @@ def sample(settings: SpaceSettings, n: int, *, seed: int) -> list[dict[str, Valu
 
 def plain(configuration: Configuration) -> dict[str, Value]:
     """The configuration as plain Python values; numpy's scalars are not JSON."""
-    return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in dict(configuration).items()
-    }
+    return {name: as_plain(value) for name, value in dict(configuration).items()}
+
+
+def as_plain(value: Any) -> Value:
+    """A value of a hyperparameter as a plain Python value."""
+    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
 
 
 def to_json_text(settings: SpaceSettings) -> str:
@@ -313,12 +315,8 @@ def _extremes(theirs: SpaceHyperparameter) -> Sequence[Value]:
         return [theirs.value]
     for name in ("choices", "sequence"):
         if hasattr(theirs, name):
-            return [_item(each) for each in getattr(theirs, name)]
-    return [_item(getattr(theirs, bound)) for bound in ("lower", "upper")]
-
-
-def _item(value: Any) -> Value:
-    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
+            return [as_plain(each) for each in getattr(theirs, name)]
+    return [as_plain(getattr(theirs, bound)) for bound in ("lower", "upper")]
 
 
 def _sampled_faults(space: ConfigurationSpace, settings: SpaceSettings) -> list[str]:

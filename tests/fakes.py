@@ -46,7 +46,7 @@ class ScriptedOptimizer:
             raise ReplayError(f"the log holds {proposal}, but replaying it proposes {found}")
 
 
-class RandomOptimizer:
+class PromotingOptimizer:
     """New random configurations at rung 0; each that succeeds is asked again a rung higher.
 
     Samples come from the space's own generator, so a space belongs to one optimizer only.

@@ -1,4 +1,4 @@
-"""What every optimizer keeps, whether it is SMAC or a stand-in."""
+"""What every optimizer keeps, whichever sampler it is."""
 
 from __future__ import annotations
 
@@ -7,48 +7,106 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
+from _pytest.mark import ParameterSet
+from ConfigSpace import (
+    AndConjunction,
+    CategoricalHyperparameter,
+    ConfigurationSpace,
+    Constant,
+    EqualsCondition,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    GreaterThanCondition,
+    LessThanCondition,
+    NormalFloatHyperparameter,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
+from ConfigSpace import Configuration as SpaceConfiguration
 
+from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Optimizer, Proposal
+from frnas_search.random_optimizer import RandomOptimizer
 from frnas_search.schedule import Fidelity
 from frnas_search.smac_optimizer import SmacOptimizer
-from results.objectives import objective
-from search_space.candidate import SpaceSettings
+from results.objectives import Objective, objective
+from search_space.candidate import SpaceSettings, Value
 from search_space.decode import decode
-from search_space.space import build_space
-from tests.fakes import RandomOptimizer, ScriptedOptimizer
+from search_space.space import build_space, sample
+from tests.fakes import PromotingOptimizer, ScriptedOptimizer
 
 FIDELITY = Fidelity(min_epochs=3, max_epochs=27)
 SPACE = SpaceSettings(preset="joint", families={"small": ("resnet10t", "resnet18")})
 COSTS = {"error": 0.5, "rank_disparity": 3.0}
 
-Make: TypeAlias = Callable[[ConfigurationSpace, int], Optimizer]
+Make: TypeAlias = Callable[..., Optimizer]
 
 
-def smac(space: ConfigurationSpace, seed: int) -> SmacOptimizer:
-    return SmacOptimizer(
-        space,
-        [objective(name, n_identities=100) for name in COSTS],
-        FIDELITY,
-        seed=seed,
-        n_initial_configurations=5,
+def objectives_of(names: Iterable[str]) -> list[Objective]:
+    return [objective(name, n_identities=100) for name in names]
+
+
+def smac(
+    space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+) -> Optimizer:
+    common = {"n_initial_configurations": 5, **options}
+    return SmacOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
+
+
+def at_random(
+    space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+) -> Optimizer:
+    return RandomOptimizer(space, FIDELITY, seed=seed, **options)
+
+
+def by_optuna(kind: str) -> Make:
+    def made(
+        space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+    ) -> Optimizer:
+        from frnas_search.optuna_optimizer import OptunaOptimizer
+
+        common = {"kind": kind, "n_initial_configurations": 5, "population": 6, **options}
+        return OptunaOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
+
+    return made
+
+
+def promoting(space: ConfigurationSpace, seed: int) -> Optimizer:
+    return PromotingOptimizer(space, n_rungs=FIDELITY.n_rungs, seed=seed)
+
+
+MAKERS: dict[str, Make] = {
+    "smac": smac,
+    "random": at_random,
+    "nsga2": by_optuna("nsga2"),
+    "tpe": by_optuna("tpe"),
+    "promoting": promoting,
+}
+# Optimizers of a run file; the last one is for tests.
+SHIPPED = ("smac", "random", "nsga2", "tpe")
+# Optimizers that are restored without computing anything again.
+REPLAYABLE = ("random", "nsga2", "tpe")
+# Optimizers whose highest rung is the only one.
+ONE_RUNG = ("random", "nsga2", "tpe")
+
+
+def params(names: Iterable[str]) -> list[ParameterSet]:
+    needs_optuna = pytest.mark.skipif(
+        find_spec("optuna") is None, reason="Optuna is optional: pip install 'frnas[optuna]'"
     )
+    marks = {"nsga2": [needs_optuna], "tpe": [needs_optuna]}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
-def at_random(space: ConfigurationSpace, seed: int) -> RandomOptimizer:
-    return RandomOptimizer(space, n_rungs=FIDELITY.n_rungs, seed=seed)
-
-
-MAKERS: dict[str, Make] = {"smac": smac, "random": at_random}
-
-
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=params(MAKERS))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -57,10 +115,9 @@ def name(request: pytest.FixtureRequest) -> str:
 def make(name: str) -> Iterator[Make]:
     with ExitStack() as stack:
 
-        def made(space: ConfigurationSpace, seed: int) -> Optimizer:
-            optimizer = MAKERS[name](space, seed)
-            if isinstance(optimizer, SmacOptimizer):
-                stack.callback(optimizer.close)
+        def made(space: ConfigurationSpace, seed: int, **options: Any) -> Optimizer:
+            optimizer = MAKERS[name](space, seed, **options)
+            stack.callback(getattr(optimizer, "close", lambda: None))
             return optimizer
 
         yield made
@@ -96,6 +153,67 @@ def course(optimizer: Optimizer, *, n_asked: int, in_flight: int) -> list[Propos
     return proposals
 
 
+ASKED: dict[str, float] = {}
+Events: TypeAlias = list[tuple[Proposal, dict[str, float] | None]]
+
+
+def history(optimizer: Optimizer, *, n_events: int) -> Events:
+    """Proposals, each with `ASKED`, among results, at random and up to six in flight."""
+    chance = random.Random(11)
+    events: Events = []
+    waiting: list[Proposal] = []
+    while len(events) < n_events:
+        if not waiting or (len(waiting) < 6 and chance.random() < 0.5):
+            waiting.append(asked(optimizer))
+            events.append((waiting[-1], ASKED))
+        else:
+            proposal = waiting.pop(chance.randrange(len(waiting)))
+            events.append((proposal, some_costs(chance)))
+            optimizer.tell(*events[-1])
+    return events
+
+
+def replay_events(optimizer: Optimizer, events: Events) -> None:
+    """By way of JSON, as a log is."""
+    for proposal, costs in events:
+        stored = json.loads(json.dumps(dict(proposal.configuration)))
+        again = Proposal(configuration=stored, rung=proposal.rung)
+        if costs is ASKED:
+            optimizer.restore(again)
+        else:
+            optimizer.tell(again, costs)
+
+
+def tiny_space() -> ConfigurationSpace:
+    space = ConfigurationSpace(name="tiny", seed=0)
+    space.add(CategoricalHyperparameter("head", choices=["CosFace", "ArcFace"]))
+    return space
+
+
+def intricate_space() -> ConfigurationSpace:
+    """Every kind of hyperparameter, conditions on conditions, and forbidden pairs."""
+    space = ConfigurationSpace(name="intricate", seed=0)
+    head = CategoricalHyperparameter("head", ["CosFace", "ArcFace"])
+    size = OrdinalHyperparameter("size", ["small", "medium", "large"])
+    depth = UniformIntegerHyperparameter("depth", 1, 64, log=True)
+    rate = UniformFloatHyperparameter("rate", 1e-4, 1.0, log=True)
+    decay = UniformFloatHyperparameter("decay", 0.0, 0.5)
+    width = UniformIntegerHyperparameter("width", 2, 9)
+    space.add(head, size, depth, rate, decay, width, Constant("source", "joint"))
+    space.add(
+        NormalFloatHyperparameter("scale", 20.0, 5.0, 10.0, 40.0),
+        EqualsCondition(rate, head, "CosFace"),
+        GreaterThanCondition(width, size, "small"),
+        AndConjunction(
+            EqualsCondition(decay, head, "CosFace"), LessThanCondition(decay, rate, 0.1)
+        ),
+        ForbiddenAndConjunction(
+            ForbiddenEqualsClause(head, "ArcFace"), ForbiddenEqualsClause(size, "large")
+        ),
+    )
+    return space
+
+
 def in_json(proposals: list[Proposal]) -> str:
     return json.dumps([[dict(each.configuration), each.rung] for each in proposals])
 
@@ -105,7 +223,17 @@ def test_proposals_name_networks_and_rungs(optimizer: Optimizer) -> None:
     for proposal in proposals:
         decode(proposal.configuration, SPACE)
     assert {proposal.rung for proposal in proposals} <= set(range(FIDELITY.n_rungs))
-    assert proposals[0].rung == 0
+
+
+@pytest.mark.parametrize("name", params(sorted(set(MAKERS) - set(ONE_RUNG))), indirect=True)
+def test_the_first_proposal_is_of_the_cheapest_rung(optimizer: Optimizer) -> None:
+    assert asked(optimizer).rung == 0
+
+
+@pytest.mark.parametrize("name", params(ONE_RUNG), indirect=True)
+def test_an_optimizer_without_rungs_proposes_the_highest(optimizer: Optimizer) -> None:
+    proposals = course(optimizer, n_asked=12, in_flight=2)
+    assert {proposal.rung for proposal in proposals} == {FIDELITY.n_rungs - 1}
 
 
 def test_proposals_are_plain_json_values(optimizer: Optimizer) -> None:
@@ -212,18 +340,109 @@ def test_many_can_be_asked_before_any_is_told(optimizer: Optimizer) -> None:
     asked(optimizer)
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_a_space_that_runs_out_gives_none_and_goes_on_giving_it(make: Make, is_told: bool) -> None:
-    space = ConfigurationSpace(name="tiny", seed=0)
-    space.add(CategoricalHyperparameter("head", choices=["CosFace", "ArcFace"]))
-    optimizer = make(space, 0)
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("costs", [COSTS, None])
+def test_a_space_that_runs_out_gives_none_and_goes_on_giving_it(
+    make: Make, costs: dict[str, float] | None, in_flight: int
+) -> None:
+    optimizer = make(tiny_space(), 0)
+    waiting: list[Proposal] = []
+    seen: list[str] = []
+    while (proposal := optimizer.ask()) is not None or waiting:
+        if proposal is not None:
+            waiting.append(proposal)
+            seen.append(in_json([proposal]))
+            assert len(seen) <= 2 * FIDELITY.n_rungs
+        if proposal is None or len(waiting) == in_flight:
+            optimizer.tell(waiting.pop(0), costs)
+    assert len(set(seen)) == len(seen) >= 2
+    assert [optimizer.ask() for _ in range(3)] == [None] * 3
+
+
+def test_a_space_runs_out_while_nothing_is_told(make: Make) -> None:
+    optimizer = make(tiny_space(), 0)
     n_proposals = 0
-    while (proposal := optimizer.ask()) is not None:
+    while optimizer.ask() is not None:
         n_proposals += 1
         assert n_proposals <= 2 * FIDELITY.n_rungs
-        if is_told:
-            optimizer.tell(proposal, COSTS)
     assert optimizer.ask() is None
+
+
+@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+def test_every_configuration_is_one_of_the_space(make: Make) -> None:
+    space = intricate_space()
+    for proposal in course(make(space, 0), n_asked=25, in_flight=3):
+        SpaceConfiguration(space, values=dict(proposal.configuration))
+
+
+@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+def test_what_is_not_accepted_is_never_proposed(make: Make) -> None:
+    def accepts(configuration: Mapping[str, Value]) -> bool:
+        return configuration["optimizer"] != "SGD"
+
+    optimizer = make(build_space(SPACE, seed=0), 0, accepts=accepts)
+    for proposal in course(optimizer, n_asked=20, in_flight=3):
+        assert accepts(proposal.configuration)
+
+
+@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+def test_what_is_enqueued_is_proposed_first_and_once(make: Make) -> None:
+    wanted = sample(SPACE, 3, seed=8)
+    optimizer = make(build_space(SPACE, seed=0), 0, enqueued=[*wanted, wanted[0]])
+    proposals = course(optimizer, n_asked=8, in_flight=2)
+    assert [each.configuration for each in proposals[:3]] == [
+        pytest.approx(each, abs=1e-9) for each in wanted
+    ]
+    assert len({in_json([each]) for each in proposals}) == 8
+
+
+@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+def test_three_objectives_are_fine(make: Make) -> None:
+    names = (*COSTS, "worst_group_error")
+    optimizer = make(build_space(SPACE, seed=0), 0, names=names)
+    for index in range(16):
+        costs = {**COSTS, "error": index / 16, "worst_group_error": 1 - index / 16}
+        optimizer.tell(asked(optimizer), costs if index % 5 else None)
+
+
+def test_a_restored_optimizer_goes_on_as_the_one_that_was_asked(make: Make) -> None:
+    events = history(make(build_space(SPACE, seed=0), 5), n_events=24)
+    restored = make(build_space(SPACE, seed=0), 5)
+    replay_events(restored, events)
+    asked_again = make(build_space(SPACE, seed=0), 5)
+    for proposal, costs in events:
+        if costs is ASKED:
+            assert asked_again.ask() == proposal
+        else:
+            asked_again.tell(proposal, costs)
+    assert restored.ask() == asked_again.ask()
+
+
+@pytest.mark.parametrize("name", params(REPLAYABLE), indirect=True)
+def test_whatever_event_a_log_ends_at_the_next_proposal_is_the_same(make: Make) -> None:
+    events = history(make(intricate_space(), 5), n_events=60)
+    for n_kept in range(len(events)):
+        restored = make(intricate_space(), 5)
+        replay_events(restored, events[:n_kept])
+        for proposal, costs in events[n_kept:]:
+            if costs is ASKED:
+                assert restored.ask() == proposal, n_kept
+                break
+            restored.tell(proposal, costs)
+
+
+@pytest.mark.parametrize("name", params(REPLAYABLE), indirect=True)
+def test_a_proposal_of_another_space_or_rung_or_one_that_was_made_is_not_restored(
+    make: Make,
+) -> None:
+    optimizer = make(tiny_space(), 0)
+    made = asked(optimizer)
+    foreign = Proposal(configuration={"head": "Softmax"}, rung=made.rung)
+    low = Proposal(configuration=made.configuration, rung=FIDELITY.n_rungs)
+    for each in (made, foreign, low):
+        with pytest.raises(ReplayError, match="the log holds"):
+            optimizer.restore(each)
+    assert asked(optimizer) != made
 
 
 def test_it_leaves_the_working_directory_alone(

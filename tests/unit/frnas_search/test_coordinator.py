@@ -14,7 +14,7 @@ from results.errors import LogError
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome
 from results.view import RunView, fold
-from tests.fakes import RandomOptimizer
+from tests.fakes import PromotingOptimizer
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
 from workers.settings import TrialJob
 
@@ -50,7 +50,7 @@ def test_a_space_without_new_configurations_is_asked_again_after_each_result(
     space = ConfigurationSpace(seed=0)
     space.add(OrdinalHyperparameter("lr_sgd", sequence=[0.1, 0.2]))
     search = new_search(n_slots=4)
-    search.coordinator.optimizer = RandomOptimizer(space, n_rungs=3, seed=0)
+    search.coordinator.optimizer = PromotingOptimizer(space, n_rungs=3, seed=0)
     ended = search.coordinator.run()
     assert ended.reason == "the space holds nothing more to propose"
     rungs = [trial.request.rung for trial in search.coordinator.view.trials.values()]
