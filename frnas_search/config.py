@@ -362,6 +362,17 @@ class SearchSection(Section):
     sampler: Literal["smac", "random", "nsga2", "tpe"] = "smac"
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
+    virtual_time: bool = False
+    slots: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _slots_of_a_clock(self) -> SearchSection:
+        if self.slots is not None and not self.virtual_time:
+            raise ValueError(
+                "slots are those of a virtual clock; give `virtual_time: true` as well, or "
+                "`workers.local` for the workers to start here"
+            )
+        return self
 
 
 class WorkersSection(Section):
@@ -410,6 +421,14 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     if faults or config is None:
         raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
     return config
+
+
+def with_slots(config: RunConfig) -> RunConfig:
+    """The same with the slots of its virtual clock, so that other workers do not change them."""
+    if not config.search.virtual_time or config.search.slots is not None:
+        return config
+    search = config.search.model_copy(update={"slots": config.workers.local})
+    return config.model_copy(update={"search": search})
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:

@@ -20,6 +20,7 @@ from ConfigSpace import (
 from smac.callback import Callback
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Proposal
 from frnas_search.schedule import Fidelity
 from frnas_search.smac_optimizer import Accepts, SmacOptimizer, _with_uniform_model
@@ -234,6 +235,22 @@ def test_sixty_trials_with_failures_and_four_in_flight(
     assert len(list(scratch.iterdir())) == 1
     optimizer.close()
     assert list(scratch.iterdir()) == []
+
+
+def test_a_proposal_of_the_log_is_restored_by_proposing_it_again(make: Make) -> None:
+    one, other = make(), make()
+    for proposal in asked(one, 3):
+        other.restore(proposal)
+        one.tell(proposal, costs(0.5, 5.0))
+        other.tell(proposal, costs(0.5, 5.0))
+    assert asked(one, 2) == asked(other, 2)
+
+
+def test_a_proposal_that_does_not_come_again_is_not_restored(make: Make) -> None:
+    first, second = asked(make(), 2)
+    with pytest.raises(ReplayError, match="replaying it proposes Proposal"):
+        make().restore(second)
+    make().restore(first)
 
 
 def test_closing_twice_is_fine(make: Make) -> None:
