@@ -31,6 +31,9 @@ _MOST_DRAWS = 50
 _N_COVERING = 500
 _MOST_LISTED = 20_000
 _LEAST_DENSITY = 1e-6
+_CONSTANT = 1.0
+"""What ConfigSpace has in a vector for a constant; 0 stands for everything else."""
+
 
 Spread: TypeAlias = float
 
@@ -70,7 +73,7 @@ class VectorSpace:
 
     @cached_property
     def n_choices(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Shape (d,): how many values there are; 0 for numbers with more than 1,000."""
+        """Shape (d,): how many values there are; 0 for numbers."""
         return np.array([_n_choices(each) for each in self.space.values()], np.int64)
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
@@ -210,6 +213,10 @@ class VectorSpace:
         return np.asarray(self.n_choices != 1, bool)
 
     @cached_property
+    def _is_constant(self) -> BoolArray:
+        return np.array([isinstance(each, Constant) for each in self.space.values()], bool)
+
+    @cached_property
     def _is_number(self) -> BoolArray:
         return np.array(
             [isinstance(each, NumericalHyperparameter) for each in self.space.values()], bool
@@ -253,6 +260,7 @@ class VectorSpace:
     def on_grid(self, vectors: FloatArray) -> FloatArray:
         """A copy in which whole numbers are whole; shape (n, d), a value for everything."""
         vectors = vectors.copy()
+        vectors[:, self._is_constant] = _CONSTANT
         for index, each in self._whole_numbers:
             vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
         return vectors
@@ -276,6 +284,8 @@ def _n_choices(hyperparameter: Any) -> int:
 
 def _values(hyperparameter: Any) -> FloatArray | None:
     """Every value in the encoding of vectors; None where there are too many."""
+    if isinstance(hyperparameter, Constant):
+        return np.array([_CONSTANT])
     n = _n_choices(hyperparameter)
     if n:
         return np.arange(n, dtype=float)
