@@ -109,7 +109,7 @@ class Proposer:
         self._seed = seed
         self._limits = limits
         self._accepts = accepts
-        self._first = list(first)
+        self._first = list({key(each): each for each in first}.values())
 
     def propose(self, known: Snapshot) -> FloatArray | None:
         """The next new configuration; None when none is left."""
@@ -134,14 +134,16 @@ class Proposer:
         yield from self._space.everything(generator)
 
     def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
-        seen = {key(vector) for vector in known.vectors}
+        taken = {key(vector) for vector in known.vectors}
+        seen = set(taken)
         n_refused = 0
         for vector in candidates:
             if key(vector) in seen:
                 continue
             seen.add(key(vector))
-            if self._accepts(vector):
-                return vector
+            exact = self._space.exact(vector)
+            if exact is not None and key(exact) not in taken and self._accepts(exact):
+                return exact
             n_refused += 1
             if n_refused >= _MOST_REFUSED:
                 break

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import Configuration, ConfigurationSpace
 from ConfigSpace.conditions import AndConjunction, Conjunction
 from ConfigSpace.hyperparameters import (
     CategoricalHyperparameter,
@@ -168,6 +168,18 @@ class VectorSpace:
         for clause in self.space.forbidden_clauses:
             forbidden |= clause.is_forbidden_vector_array(vectors.T)
         return vectors[~forbidden]
+
+    def exact(self, vector: FloatArray) -> FloatArray | None:
+        """The configuration as its values, which ConfigSpace rounds, encode it; None if illegal.
+
+        A log holds values; what is made of the vector must be what is made of them again.
+        """
+        values = dict(Configuration(self.space, vector=vector))
+        try:
+            encoded = Configuration(self.space, values=values).get_array()
+        except ValueError:
+            return None
+        return np.asarray(encoded)
 
     def activated(self, vectors: FloatArray) -> FloatArray:
         """A copy with NaN where a condition says that a value has no meaning.
