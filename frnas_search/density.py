@@ -75,7 +75,8 @@ class _OfChoices:
         return generator.choice(len(self.probabilities), n, p=self.probabilities).astype(float)
 
     def log(self, values: FloatArray) -> FloatArray:
-        return np.asarray(np.log(self.probabilities[values.astype(np.int64)]))
+        taken = np.minimum(values.astype(np.int64), len(self.probabilities) - 1)
+        return np.asarray(np.log(self.probabilities[taken]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +128,8 @@ def _density(values: FloatArray, n_choices: int) -> _Density:
 
 
 def _of_choices(values: FloatArray, n: int) -> _OfChoices:
-    counts = np.bincount(values.astype(np.int64), minlength=n) + 1.0 / n
+    taken = np.minimum(values.astype(np.int64), n - 1)  # a constant is encoded as 1
+    counts = np.bincount(taken, minlength=n) + 1.0 / n
     return _OfChoices(counts / counts.sum())
 
 

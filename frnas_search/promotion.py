@@ -160,6 +160,13 @@ class AsynchronousHyperband:
                 return candidates[0], number + 1
         return None
 
+    def may_be_raised(self, index: int, rung: int) -> bool:
+        """Whether the configuration may go on to `rung`, be it its turn or not."""
+        if not 0 < rung < self.n_rungs:
+            return False
+        below = self._rungs[rung - 1]
+        return below.costs.get(index) is not None and index not in below.raised
+
     def raised(self, index: int, rung: int) -> None:
         """The configuration goes on to `rung`."""
         self._rungs[rung - 1].raised.add(index)

@@ -134,15 +134,17 @@ class Proposer:
         yield self._space.everything(generator)
 
     def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
-        seen = set(keys(known.vectors))
+        taken = set(keys(known.vectors))
+        seen = set(taken)
         n_refused = 0
         for batch in candidates:
-            for vector, key in zip(batch, keys(batch), strict=True):
-                if key in seen:
+            for vector, found in zip(batch, keys(batch), strict=True):
+                if found in seen:
                     continue
-                seen.add(key)
-                if self._accepts(vector):
-                    return np.asarray(vector)
+                seen.add(found)
+                exact = self._space.exact(vector)
+                if exact is not None and key(exact) not in taken and self._accepts(exact):
+                    return exact
                 n_refused += 1
                 if n_refused >= _MOST_REFUSED:
                     return None
@@ -252,7 +254,7 @@ def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Each once, in the order of their first times."""
     by_key: dict[bytes, FloatArray] = {}
     for vector in vectors:
-        by_key.setdefault(keys(vector[None])[0], vector)
+        by_key.setdefault(key(vector), vector)
     return list(by_key.values())
 
 
@@ -260,3 +262,8 @@ def keys(vectors: FloatArray) -> list[bytes]:
     """One for each row of (n, d); equal for equal configurations."""
     rounded = np.ascontiguousarray(np.nan_to_num(vectors, nan=-1.0).round(9) + 0.0)
     return [row.tobytes() for row in rounded]
+
+
+def key(vector: FloatArray) -> bytes:
+    """That of a single row."""
+    return keys(vector[None])[0]

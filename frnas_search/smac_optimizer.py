@@ -147,7 +147,7 @@ class SmacOptimizer:
 
         Raises:
             ReplayError: It cannot have been asked of this optimizer: the configuration is not of
-                the space, or it starts at a rung where it should go on.
+                the space, or it could not be proposed at that rung.
         """
         try:
             configuration = self._configuration(proposal.configuration)
@@ -156,6 +156,11 @@ class SmacOptimizer:
                 f"the log holds a configuration that is not of this space ({error}); the space or "
                 "ConfigSpace has changed since, start a new run"
             ) from error
+        if not self._board.may_take(configuration, proposal.rung):
+            raise ReplayError(
+                f"the log holds a configuration at rung {proposal.rung} that cannot have been "
+                "proposed there"
+            )
         self._board.take(configuration, proposal.rung)
         info = self._intensifier.trial(configuration, proposal.rung)
         self._facade.runhistory.add_running_trial(info)
@@ -232,6 +237,13 @@ class _Board:
         """A configuration that may go on when there is no new one."""
         found = self.hyperband.leftover()
         return None if found is None else (self.configurations[found[0]], found[1])
+
+    def may_take(self, configuration: SpaceConfiguration, rung: int) -> bool:
+        """Whether the configuration is new, or may go on to the rung."""
+        number = self.numbers.get(configuration)
+        if number is None:
+            return 0 <= rung < self.hyperband.n_rungs
+        return self.hyperband.may_be_raised(number, rung)
 
     def take(self, configuration: SpaceConfiguration, rung: int) -> None:
         """The configuration is trained to the rung from now on."""
