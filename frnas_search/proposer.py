@@ -156,16 +156,17 @@ class Proposer:
         ranked = self._ranked(known, outlook)
         if generator.random() < self._settings.density_share:
             return dense_draws(self._space, ranked, generator)
-        return self._improving(outlook, ranked[:_N_PARENTS], generator, len(known.indices))
+        return self._improving(outlook, ranked, generator, len(known.indices))
 
     def _improving(
         self,
         outlook: _Outlook,
-        parents: FloatArray,
+        ranked: FloatArray,
         generator: np.random.Generator,
         n_costs: int,
     ) -> FloatArray:
-        """Draws and neighbours of the parents, those first that improve the front most."""
+        """Draws, and neighbours of the best, those first that improve the front most."""
+        parents = ranked[:_N_PARENTS]
         seed = int(generator.integers(2**31))
 
         def gains(vectors: FloatArray) -> FloatArray:
@@ -178,7 +179,8 @@ class Proposer:
             n_changes=generator.choice([1.0, 2.0, 4.0], len(chosen)),
             spread=_SPREAD,
         )
-        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near])
+        dense = dense_draws(self._space, ranked, generator)
+        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near, dense])
         values = gains(candidates)
         for number in range(_N_ROUNDS):
             best = candidates[np.argsort(-values, kind="stable")[:_N_PARENTS]]
