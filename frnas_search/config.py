@@ -386,6 +386,10 @@ class WorkersSection(Section):
     checkpoint_gb: PositiveNumber | None = None
 
 
+# YAML has bytes, which would pass for text.
+Text = Annotated[str, Field(strict=True)]
+
+
 class RunConfig(Section):
     """One run file with every default filled in."""
 
@@ -395,7 +399,7 @@ class RunConfig(Section):
     data: DataSection
     space: SpaceSection = SpaceSection()
     constraints: ConstraintsSection = ConstraintsSection()
-    objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
+    objectives: Annotated[tuple[Text, ...], Field(min_length=2)] = ("error", "rank_disparity")
     fidelity: FidelitySection = FidelitySection()
     stop: StopSection = StopSection()
     failures: FailuresSection = FailuresSection()

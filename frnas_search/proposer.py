@@ -113,9 +113,10 @@ class Proposer:
 
     def propose(self, known: Snapshot) -> FloatArray | None:
         """The next new configuration; None when none is left."""
-        number = len(known.vectors)
-        if number < len(self._first):
-            return self._first[number]
+        n_known = len(known.vectors)
+        if n_known < len(self._first):
+            return self._first[n_known]
+        number = n_known - len(self._first)  # so that what comes first changes nothing after it
         generator = np.random.default_rng([self._seed, number])
         return self._first_new(self._candidates(known, number, generator), known)
 
@@ -124,8 +125,8 @@ class Proposer:
     ) -> Iterator[FloatArray]:
         """Batches, the most promising first; at the end whatever can still be found."""
         settings = self._settings
-        if number < len(self._first) + settings.n_initial:
-            yield self._space.covering(number - len(self._first), self._seed, generator)
+        if number < settings.n_initial:
+            yield self._space.covering(number, self._seed, generator)
         elif (
             known.is_success.sum() >= _FEWEST_COSTS and generator.random() >= settings.random_share
         ):
