@@ -213,6 +213,8 @@ def _serve(runs_directory: Path, host: str, port: int) -> None:
 def _why_empty(view: RunView, *, hides: bool) -> str:
     if hides and view.front():
         return f"--max hides all {len(view.front())} points of the front"
+    if view.finished_at(view.top_rung):
+        return view.why_no_front
     epochs = view.rungs[-1]
     return f"no trial has finished {epochs} epochs, the highest rung, yet; try --rung 0"
 

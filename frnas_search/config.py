@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from frnas_search.errors import RunFileError
 from frnas_search.failure_policy import FailureLimits
 from frnas_search.limits import Limits
 from frnas_search.schedule import Fidelity
-from results.objectives import NEEDS, OBJECTIVE_NAMES
+from results.objectives import NEEDS, OBJECTIVE_NAMES, objective
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
 from search_space.faults import space_faults
@@ -139,6 +139,8 @@ Time = Annotated[str, BeforeValidator(_as_utc)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
+# More than any data have: the range of a rank is not known before they are opened.
+_MOST_IDENTITIES = 10**9
 # What pydantic puts at the end of the place of a key that is at fault.
 # Hyperparameters whose values or conditions follow from pictures and groups.
 _LATE = (variant_name(""), MITIGATION, DROP_PATH)
@@ -244,16 +246,21 @@ def _known_beforehand(settings: SpaceSettings) -> SpaceSettings:
 
 
 class ConstraintsSection(Section):
-    """What a candidate may cost at most; one that costs more is never trained."""
+    """What a candidate may cost at most; one that costs more is never trained.
+
+    `max_cost` is of what a training measures: what is above does not enter the front.
+    """
 
     max_parameters: PositiveNumber | None = None
     max_macs: PositiveNumber | None = None
     max_activation_bytes: PositiveNumber | None = None
     max_milliseconds_per_image: PositiveNumber | None = None
+    max_cost: dict[str, Number] = Field(default_factory=dict)
 
     def limits(self) -> dict[str, float]:
-        """Those that are given, by name."""
-        return {name: value for name, value in self.model_dump().items() if value is not None}
+        """Those on a candidate that are given, by name."""
+        given = self.model_dump(exclude={"max_cost"})
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class FidelitySection(Section):
@@ -470,7 +477,43 @@ def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
         if len(set(named)) < len(named):
             faults.append("objectives: one is named twice; name each once")
         faults += _faults_of_unmeasured(named, raw.get("evaluation"))
+    return faults + _faults_of_max_cost(objectives, raw.get("constraints"))
+
+
+def _faults_of_max_cost(objectives: object, constraints: object) -> list[str]:
+    """Limits on what is not minimised, or that nothing keeps within, or everything."""
+    section = constraints if isinstance(constraints, Mapping) else {}
+    limits = section.get("max_cost")
+    if objectives is None:
+        objectives = RunConfig.model_fields["objectives"].default
+    if not isinstance(limits, Mapping) or not isinstance(objectives, list | tuple):
+        return []
+    faults = []
+    for name, limit in limits.items():
+        # What is not a name is told elsewhere.
+        if isinstance(name, str) and (fault := _fault_of_max_cost(name, limit, objectives)):
+            faults.append(f"constraints.max_cost.{one_line(name)}: {fault}")
     return faults
+
+
+def _fault_of_max_cost(name: str, limit: object, objectives: Sequence[object]) -> str | None:
+    if name not in objectives:
+        named = ", ".join(each for each in objectives if isinstance(each, str))
+        return f"is not an objective of this run; its objectives are {named}"
+    cost = _finite_number(limit)
+    if cost is None or name not in OBJECTIVE_NAMES:
+        return None  # told elsewhere
+    return objective(name, n_identities=_MOST_IDENTITIES).range_fault(cost)
+
+
+def _finite_number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _faults_of_unmeasured(objectives: list[str], evaluation: object) -> list[str]:

@@ -23,7 +23,7 @@ from workers.settings import DataSettings
 from workers.synthetic import SyntheticSettings, synthetic_pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from frnas_search.config import DataSection, RunConfig
     from frnas_search.constraints import CostModel
@@ -67,18 +67,20 @@ def prepare(config: RunConfig) -> Prepared:
     labels = pack.groups[group].used_labels if group in pack.groups else ()
     found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
     faults += sampler_faults(config.search.sampler)
+    n_identities = pack.n_identities("val")
+    objectives = tuple(objective(name, n_identities=n_identities) for name in config.objectives)
+    faults += _max_cost_faults(objectives, config.constraints.max_cost)
     faults += found.faults or _constraint_faults(found, config.constraints.limits())
     if faults:
         raise RunFileError("\n".join(faults))
     for each in found.left_out:
         logger.warning("space.families.%s: %s", each.family, words_of(each, pack.size))
-    n_identities = pack.n_identities("val")
     return Prepared(
         data=DataSettings(pack=str(pack.path), digest=pack.digest, group=group),
         space=found.settings,
         enqueued=found.enqueued,
         costs=found.costs,
-        objectives=tuple(objective(name, n_identities=n_identities) for name in config.objectives),
+        objectives=objectives,
         data_record={
             "digest": pack.digest,
             "split": "val",
@@ -87,6 +89,15 @@ def prepare(config: RunConfig) -> Prepared:
         },
         space_record=_space_record(found),
     )
+
+
+def _max_cost_faults(objectives: Sequence[Objective], max_costs: Mapping[str, float]) -> list[str]:
+    """The range of a rank is known with the people."""
+    return [
+        f"constraints.max_cost.{each.name}: {fault}"
+        for each in objectives
+        if each.name in max_costs and (fault := each.range_fault(max_costs[each.name]))
+    ]
 
 
 def _constraint_faults(found: PreparedSpace, limits: Mapping[str, float]) -> list[str]:

@@ -67,7 +67,7 @@ def refuse_changes(
     """Compare what the run was started with to what is there now.
 
     Raises:
-        RunChangedError: Data, space, objectives, seed or rungs differ; all of them are named.
+        RunChangedError: Data, space, objectives, seed, rungs or max_cost differ; all are named.
     """
     opened = view.opened
     comparisons: Iterable[tuple[str, Any, Any]] = (
@@ -76,6 +76,7 @@ def refuse_changes(
         ("objectives", opened.objectives, prepared.objectives),
         ("seed", opened.seed, config.seed),
         ("rungs", opened.rungs, config.fidelity.fidelity().rungs),
+        ("max_cost", dict(opened.max_costs), config.constraints.max_cost),
     )
     changed = [
         f"its {name} was {before} and is {now}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frnas_search.errors import RunFileError
@@ -12,7 +12,7 @@ from frnas_search.random_optimizer import RandomOptimizer
 from frnas_search.smac_optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from frnas_search.optimizer import Optimizer
     from frnas_search.pool import Accepts, Space
@@ -31,6 +31,7 @@ class Problem:
         n_initial_configurations: Drawn at random before any result counts.
         enqueued: Configurations of the space, proposed before any other.
         accepts: Whether a configuration may be proposed; None when every one may.
+        max_costs: Objective -> the largest cost that is wanted; SMAC alone heeds it.
     """
 
     space: Space
@@ -40,6 +41,7 @@ class Problem:
     n_initial_configurations: int
     enqueued: Sequence[Configuration] = ()
     accepts: Accepts | None = None
+    max_costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -60,6 +62,7 @@ def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
     common = (problem.space, problem.objectives, problem.fidelity)
     options["n_initial_configurations"] = problem.n_initial_configurations
     if sampler == "smac":
+        options["max_costs"] = problem.max_costs
         with contextlib.closing(SmacOptimizer(*common, **options)) as optimizer:
             yield optimizer
         return

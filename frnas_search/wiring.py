@@ -268,6 +268,7 @@ def _optimizer(plan: _Plan) -> contextlib.AbstractContextManager[Optimizer]:
         n_initial_configurations=config.search.initial_configurations,
         enqueued=prepared.enqueued,
         accepts=accepts if limits else None,
+        max_costs=config.constraints.max_cost,
     )
     return open_optimizer(config.search.sampler, problem)
 
@@ -327,6 +328,7 @@ def _opening(plan: _Plan) -> RunOpened:
         versions=library_versions(),
         at=utc_now(),
         stop=config.stop.model_dump(),
+        max_costs=config.constraints.max_cost,
     )
 
 

@@ -39,7 +39,7 @@ def pareto_document(
         state: What the run is doing, which a view alone cannot know of a killed one.
         rung: The fidelity whose front is wanted; the highest by default.
         max_costs: Objective name -> the largest cost to show. Hides entries of the front; the
-            front and its hypervolume stay those of all trials.
+            front and its hypervolume stay those of the run, which may have limits of its own.
 
     Raises:
         SelectionError: The run has no such rung, or no such objective.
@@ -55,6 +55,7 @@ def pareto_document(
         "updated": view.updated,
         "event": view.last_sequence,
         "objectives": _objectives(view),
+        "max_costs": dict(view.max_costs),
         "hypervolume": view.volume(front),
         "trials": _counts(view, state),
         "data": _data(view),

@@ -36,6 +36,8 @@ class RunOpened:
         versions: Library name -> version.
         at: UTC, ISO 8601 with a Z.
         stop: Limits in force, name -> number or None.
+        max_costs: Objective -> the largest cost that is wanted of it; a trial above does not
+            enter the front. Logs from before it was there have none.
     """
 
     run: str
@@ -47,6 +49,7 @@ class RunOpened:
     versions: Mapping[str, str]
     at: str
     stop: Mapping[str, Any] = field(default_factory=dict)
+    max_costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,12 @@ class Objective:
     scale: Scale = "linear"
     best: float = 0.0
 
+    def range_fault(self, cost: float) -> str | None:
+        """What is wrong with a cost that the metric cannot take; None of one that it can."""
+        if self.best <= cost <= self.bound:
+            return None
+        return f"is {cost:g}; give {self.best:g} to {self.bound:g} {self.unit}"
+
     def normalised(self, cost: float) -> float:
         """The cost as the optimizer sees it, 0.0 best to 1.0 worst; clipped at the bound."""
         clipped = min(max(cost, self.best), self.bound)

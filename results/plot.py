@@ -56,6 +56,7 @@ def _draw_trials(axes: Any, view: RunView) -> None:
     front = {trial.request.trial_id for trial in view.front()}
     trials = view.finished_at(view.top_rung)
     others = [trial for trial in trials if trial.request.trial_id not in front]
+    what = "not on the front" if view.max_costs else "dominated"
     if others:
         costs = view.costs_of(others)
         axes.scatter(
@@ -65,7 +66,7 @@ def _draw_trials(axes: Any, view: RunView) -> None:
             color=_MUTED,
             alpha=0.6,
             linewidths=0,
-            label=f"dominated ({len(others)})",
+            label=f"{what} ({len(others)})",
         )
 
 
@@ -75,7 +76,7 @@ def _draw_front(axes: Any, view: RunView) -> None:
         axes.text(
             0.5,
             0.5,
-            "no trial has finished at the highest rung yet",
+            view.why_no_front,
             transform=axes.transAxes,
             ha="center",
             color=_MUTED,

@@ -33,8 +33,7 @@ def select(view: RunView, selection: str) -> list[str]:
         front = view.front()
         if not front:
             raise SelectionError(
-                "the front is empty, no trial has finished at the highest rung yet; "
-                "wait for one, or name configurations"
+                f"the front is empty, {view.why_no_front}; wait for one, or name configurations"
             )
         chosen = front if text == "front" else [front[knee(view.costs_of(front))]]
         return _each_once(trial.request.config_id for trial in chosen)

@@ -56,7 +56,8 @@ class RunView:
         limits: Limits in force, name -> number or None.
         trials: By trial id, in the order they were asked.
         wall_seconds: Seconds that coordinators were at work, all sessions together.
-        hypervolume: Of the front at the highest rung, in the product of the objectives' units.
+        hypervolume: Of the front at the highest rung, in the product of the objectives' units;
+            trials above a `max_cost` add nothing.
         history: One point for each trial that ended, in order.
         ledger: What the time of workers went into, lost attempts included.
         last_sequence: Of the last event applied, 0 before the first.
@@ -109,6 +110,19 @@ class RunView:
     def top_rung(self) -> int:
         """The index of the highest fidelity, the only one whose trials enter the front."""
         return len(self.rungs) - 1
+
+    @property
+    def max_costs(self) -> Mapping[str, float]:
+        """Objective -> the largest cost of what may enter the front."""
+        return self.opened.max_costs
+
+    @property
+    def why_no_front(self) -> str:
+        """Why the front is empty, where it is, in words."""
+        if not self.finished_at(self.top_rung):
+            return "no trial has finished at the highest rung yet"
+        limits = ", ".join(f"{name} {most:g}" for name, most in self.max_costs.items())
+        return f"no trial at the highest rung keeps within max_cost ({limits})"
 
     @property
     def n_running(self) -> int:
@@ -181,12 +195,13 @@ class RunView:
     def front(self, rung: int | None = None) -> list[TrialRecord]:
         """The non-dominated trials of one rung, the highest by default.
 
-        Sorted by the first objective, then by the next. Failed trials are never among them.
+        Sorted by the first objective, then by the next. Failed trials and those above a
+        `max_cost` are never among them.
         """
         if rung is None or rung == self.top_rung:
             trials = [self.trials[trial_id] for trial_id in self._front]
         else:
-            finished = self.finished_at(rung)
+            finished = [trial for trial in self.finished_at(rung) if self._is_wanted(trial)]
             mask = non_dominated(self.costs_of(finished))
             trials = [trial for trial, keep in zip(finished, mask, strict=True) if keep]
         return sorted(trials, key=self._costs)
@@ -303,11 +318,16 @@ class RunView:
         before = self.hypervolume
         if trial.request.rung < self.top_rung:
             return
-        self._enter_front(trial)
+        if self._is_wanted(trial):
+            self._enter_front(trial)
         if self.hypervolume > before:
             self._without_gain.clear()
         else:
             self._without_gain.append(sequence)
+
+    def _is_wanted(self, trial: TrialRecord) -> bool:
+        costs = trial.costs or {}
+        return all(costs[name] <= most for name, most in self.max_costs.items())
 
     def _enter_front(self, trial: TrialRecord) -> None:
         row = self.costs_of([trial])

@@ -38,7 +38,8 @@ SECTIONS = {
     "space.": "preset, sources, width, blocks_per_stage, dag, families, embedding_size, tune, "
     "fix, limit, priors, file",
     "space.dag.": "nodes, operations, joins, tails, widths, blocks",
-    "constraints.": "max_parameters, max_macs, max_activation_bytes, max_milliseconds_per_image",
+    "constraints.": "max_parameters, max_macs, max_activation_bytes, max_milliseconds_per_image, "
+    "max_cost",
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
     "failures.": "first, rate, window",
@@ -124,6 +125,34 @@ def test_an_objective_that_nothing_would_measure_is_a_fault() -> None:
         "evaluation.verification=true",
         "evaluation.open_set=false",
     ) == ["objectives: 'fnir' needs `evaluation.open_set: true`"]
+
+
+def test_a_largest_cost_is_of_an_objective_and_within_its_range() -> None:
+    constraints = parsed("constraints.max_cost={error: 1e-1, rank_disparity: 80}").constraints
+    assert constraints.max_cost == {"error": 0.1, "rank_disparity": 80.0}
+    assert constraints.limits() == {}, "of a candidate nothing is known before it is trained"
+    assert faults(
+        "stop.trials=0",
+        "constraints.max_cost={error: 1.5, rank_disparity: -1, disparity: 0.1, 3: 1}",
+    ) == [
+        "constraints.max_cost.3: is not a name; put it between quotes",
+        "stop.trials: input should be greater than or equal to 1 (it is 0)",
+        "constraints.max_cost.error: is 1.5; give 0 to 1 fraction",
+        "constraints.max_cost.rank_disparity: is -1; give 0 to 1e+09 ranks",
+        "constraints.max_cost.disparity: is not an objective of this run; its objectives are "
+        "error, rank_disparity",
+    ]
+
+
+@pytest.mark.parametrize("limit", ["many", ".nan", ".inf", "true", "[1]", f"1{'0' * 400}"])
+def test_a_largest_cost_is_a_finite_number(limit: str) -> None:
+    (fault,) = faults(f"constraints.max_cost.error={limit}")
+    assert fault.startswith("constraints.max_cost.error: ")
+
+
+def test_a_largest_cost_of_an_objective_that_there_is_not_is_told_once() -> None:
+    (fault,) = faults("objectives=[error, beauty]", "constraints.max_cost.beauty=1")
+    assert fault.startswith("objectives: 'beauty' is not one of")
 
 
 @pytest.mark.parametrize(("section", "known"), SECTIONS.items())

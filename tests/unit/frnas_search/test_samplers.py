@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 
@@ -41,6 +42,28 @@ def test_each_sampler_of_a_run_file_has_its_optimizer(
         proposal = optimizer.ask()
     assert proposal is not None
     assert proposal.configuration["head"] == "CosFace"
+
+
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+def test_every_sampler_takes_largest_costs_and_smac_heeds_them(
+    problem: Problem, sampler: Sampler
+) -> None:
+    if sampler_faults(sampler):
+        return
+    limited = replace(problem, accepts=None, max_costs={"error": 0.5})
+    with open_optimizer(sampler, limited) as optimizer:
+        asked = [optimizer.ask() for _ in range(9)]
+        for number, proposal in enumerate(asked):
+            assert proposal is not None
+            within = number == 4
+            costs = {"error": 0.4 if within else 0.6, "rank_disparity": 7.0 if within else 1.0}
+            optimizer.tell(proposal, costs)
+        following = optimizer.ask()
+    assert following is not None
+    if sampler == "smac":
+        started = [each for each in asked if each is not None and each.rung == 0]
+        assert asked[4] in started
+        assert (following.configuration, following.rung) == (asked[4].configuration, 1)
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe"])

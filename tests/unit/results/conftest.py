@@ -30,7 +30,11 @@ class RunBuilder:
         self.n_events += 1
         return self.store.append(event, time=time)
 
-    def open(self, objectives: tuple[str, ...] = ("error", "rank_disparity")) -> RunBuilder:
+    def open(
+        self,
+        objectives: tuple[str, ...] = ("error", "rank_disparity"),
+        max_costs: Mapping[str, float] | None = None,
+    ) -> RunBuilder:
         self.log(
             RunOpened(
                 run="lfw",
@@ -47,6 +51,7 @@ class RunBuilder:
                 versions={"frnas": "0.1.0"},
                 at="2026-01-01T00:00:00Z",
                 stop={"trials": 20, "epochs": None},
+                max_costs=max_costs or {},
             )
         )
         return self

@@ -64,6 +64,7 @@ def test_the_front_is_printed_with_everything_that_the_schema_promises(busy) -> 
         "updated",
         "event",
         "objectives",
+        "max_costs",
         "hypervolume",
         "trials",
         "data",
@@ -119,6 +120,17 @@ def test_the_front_of_a_lower_rung_has_its_own_volume(busy) -> None:
     assert [entry["trial_id"] for entry in document["front"]] == ["t0004"]
     assert document["front"][0]["epochs"] == 3
     assert document["hypervolume"] == pytest.approx(0.4 * 8.5)
+
+
+def test_the_front_names_the_largest_costs_that_the_run_wants(new_run, busy) -> None:
+    assert pareto(busy.view)["max_costs"] == {}
+    run = new_run().open(max_costs={"error": 0.3})
+    run.trial(1, 0.4, 2.0)
+    run.trial(2, 0.2, 5.0)
+    document = pareto(run.view)
+    assert document["max_costs"] == {"error": 0.3}
+    assert [entry["trial_id"] for entry in document["front"]] == ["t0002"]
+    assert document["hypervolume"] == pytest.approx(0.8 * 5.0)
 
 
 def test_largest_costs_hide_entries_and_leave_the_volume(busy) -> None:
@@ -320,7 +332,7 @@ def test_the_schemas_are_valid_and_name_what_they_are_for(name: Any) -> None:
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of every object in a JSON value whose shape is fixed."""
-    free = {"metrics", "configuration", "costs", "interval95", "groups", "limits"}
+    free = {"metrics", "configuration", "costs", "interval95", "groups", "limits", "max_costs"}
     found = [path] if isinstance(value, dict) else []
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, each in items:

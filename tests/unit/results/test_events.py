@@ -91,6 +91,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         versions=names,
         at=words,
         stop=mappings,
+        max_costs=st.dictionaries(words, finite, max_size=3),
     ),
     st.builds(Asked, request=requests),
     st.builds(Submitted, trial_id=words, attempt=counts, worker=words),
@@ -174,3 +175,12 @@ def test_json_that_is_no_event_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(LogError, match=message):
         event_from_json(value)
+
+
+def test_a_log_from_before_there_were_largest_costs_is_still_read(run) -> None:
+    written = event_to_json(run.view.opened)
+    del written["payload"]["max_costs"]
+    opened = event_from_json(written)
+    assert opened == run.view.opened
+    assert isinstance(opened, RunOpened)
+    assert opened.max_costs == {}

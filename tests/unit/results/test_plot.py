@@ -97,3 +97,11 @@ def test_one_objective_has_no_front_to_draw(new_run, tmp_path: Path) -> None:
 def test_matplotlib_is_loaded_only_when_something_is_drawn() -> None:
     script = "import sys, results.plot; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_run_whose_points_are_all_above_a_largest_cost_says_so(new_run) -> None:
+    run = new_run().open(max_costs={"error": 0.1})
+    run.trial(1, 0.2, 5.0)
+    assert "no trial at the highest rung keeps within max_cost (error 0.1)" in texts(run)
+    axes = _figure(run.view, "lfw").axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["not on the front (1)"]

@@ -136,6 +136,24 @@ def test_the_plateau_counts_trials_finished_at_the_highest_rung_since_the_last_g
     assert run.view.trials_since_gain == 0
 
 
+def test_a_trial_above_a_largest_cost_is_a_result_and_never_on_a_front(new_run) -> None:
+    run = new_run().open(max_costs={"error": 0.5})
+    run.trial(1, 0.6, 1.0)
+    run.trial(2, 0.6, 1.0, rung=0)
+    assert run.view.front() == run.view.front(0) == []
+    assert "keeps within max_cost (error 0.5)" in run.view.why_no_front
+    assert (run.view.hypervolume, run.view.n_finished, run.view.trials_since_gain) == (0.0, 2, 1)
+
+    run.trial(3, 0.5, 5.0)
+    run.trial(4, 0.55, 2.0)
+    run.trial(5, 0.4, 6.0, rung=0)
+    assert ids(run.view.front()) == ["t0003"]
+    assert ids(run.view.front(0)) == ["t0005"]
+    assert run.view.hypervolume == pytest.approx(0.5 * 5.0)
+    assert run.view.trials_since_gain == 1
+    assert len(run.view.finished_at(2)) == 3
+
+
 def test_a_plateau_waits_for_trials_in_flight_that_were_asked_before_it_was_reached(run) -> None:
     run.ask(1)
     run.ask(2, rung=0)
