@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from frnas_search.schedule import bracket_sizes
 from results.pareto import non_dominated_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from results.pareto import FloatArray
-
-
-def bracket_sizes(n_rungs: int, eta: int) -> tuple[int, ...]:
-    """How many configurations start at each rung in one round of Hyperband, the cheapest first."""
-    return tuple(
-        -(-n_rungs * eta**rungs_above // (rungs_above + 1))  # rounded up, without a float
-        for rungs_above in range(n_rungs - 1, -1, -1)
-    )
 
 
 def best_first(costs: FloatArray) -> list[int]:

@@ -15,9 +15,9 @@ from frnas_search.promotion import (
     AsynchronousHyperband,
     best_first,
     best_within,
-    bracket_sizes,
     crowding_distances,
 )
+from frnas_search.schedule import bracket_sizes
 from results.pareto import FloatArray
 
 Costs = tuple[float, ...] | None
