@@ -33,7 +33,11 @@ def n_good(n: int) -> int:
 
 
 def dense_draws(
-    space: VectorSpace, ranked: FloatArray, generator: np.random.Generator
+    space: VectorSpace,
+    ranked: FloatArray,
+    generator: np.random.Generator,
+    *,
+    prior_weight: float = 0.0,
 ) -> FloatArray:
     """Draws from the density of the good, the least typical of the others first.
 
@@ -41,6 +45,7 @@ def dense_draws(
         space: Of the configurations.
         ranked: Shape (n, d); configurations with a result, best first.
         generator: What is drawn from.
+        prior_weight: How much the user's priors count beside the densities.
 
     Returns:
         Shape (k, d); legal configurations.
@@ -54,6 +59,8 @@ def dense_draws(
         active = np.isfinite(drawn[:, number])
         values = drawn[active, number]
         scores[active] += good[number].log(values) - others[number].log(values)
+    if space.has_prior:
+        scores += prior_weight * space.log_prior(drawn)
     return drawn[np.argsort(-scores, kind="stable")]
 
 

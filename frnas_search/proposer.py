@@ -156,7 +156,9 @@ class Proposer:
         outlook = self._outlook(known, generator)
         ranked = self._ranked(known, outlook)
         if generator.random() < self._settings.density_share:
-            return dense_draws(self._space, ranked, generator)
+            return dense_draws(
+                self._space, ranked, generator, prior_weight=_prior_weight(len(known.indices))
+            )
         return self._improving(outlook, ranked, generator, len(known.indices))
 
     def _improving(
@@ -234,8 +236,7 @@ class Proposer:
             feasible = np.all(raw <= self._limits, axis=-1).mean(axis=0)
             gains = gains * feasible + 1e-12 * feasible
         if self._space.has_prior:
-            weight = _PRIOR_STRENGTH / max(1, n_costs)
-            gains = gains * np.exp(weight * self._space.log_prior(vectors))
+            gains = gains * np.exp(_prior_weight(n_costs) * self._space.log_prior(vectors))
         return gains
 
     def _improvements(
@@ -247,6 +248,15 @@ class Proposer:
             deviations = opinions.std(axis=0) + _DEVIATION
             return expected_hypervolume_improvement(opinions.mean(axis=0), deviations, front)
         return scalarised_hypervolume_improvement(opinions, front, generator)
+
+
+def _prior_weight(n_costs: int) -> float:
+    """Results outweigh the user's priors in time.
+
+    References:
+        Hvarfner et al., piBO: Augmenting Acquisition Functions with User Beliefs, ICLR 2022.
+    """
+    return _PRIOR_STRENGTH / max(1, n_costs)
 
 
 def _front(points: FloatArray) -> FloatArray:
