@@ -108,7 +108,7 @@ def scalarised_hypervolume_improvement(
     directions = np.abs(generator.normal(size=(_N_DIRECTIONS, m)))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions = np.maximum(directions, 1e-3)
-    reached = _steps(front, directions).max(axis=0)
+    reached = _steps(front, directions).max(axis=0, initial=0.0)
     gains = [np.maximum(0.0, _steps(each, directions) - reached).mean(axis=1) for each in opinions]
     return np.asarray(np.mean(gains, axis=0))
 

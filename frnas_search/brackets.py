@@ -6,11 +6,12 @@ the optimizer's; how many configurations reach which rung for how many epochs is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, pairwise
 from typing import TYPE_CHECKING
+
+from frnas_search.schedule import bracket_sizes
 
 if TYPE_CHECKING:
     from frnas_search.schedule import Fidelity
@@ -66,15 +67,14 @@ def brackets(fidelity: Fidelity) -> tuple[Bracket, ...]:
     References:
         Li et al., Hyperband, JMLR 18 (2018), algorithm 1.
     """
-    return tuple(_bracket(fidelity, s) for s in range(fidelity.n_rungs - 1, -1, -1))
+    sizes = bracket_sizes(fidelity.n_rungs, fidelity.eta)
+    return tuple(_bracket(fidelity, first, n) for first, n in enumerate(sizes))
 
 
-def _bracket(fidelity: Fidelity, n_promotions: int) -> Bracket:
-    """The one whose configurations are promoted up to so often."""
-    eta, rungs = fidelity.eta, fidelity.rungs
-    first = len(rungs) - 1 - n_promotions
-    n = math.ceil(len(rungs) * eta**n_promotions / (n_promotions + 1))
-    epochs = (0, *rungs[first:])
+def _bracket(fidelity: Fidelity, first: int, n: int) -> Bracket:
+    """The one whose `n` configurations begin at the rung `first`."""
+    eta = fidelity.eta
+    epochs = (0, *fidelity.rungs[first:])
     return Bracket(
         stages=tuple(
             Stage(rung=first + i, epochs=after, configurations=n // eta**i, adds=after - before)

@@ -61,6 +61,20 @@ def search_command(
     ] = None,
     scheduler: Scheduler = None,
     set_: Set = None,
+    virtual_time: Annotated[
+        bool,
+        typer.Option(
+            "--virtual-time",
+            help="Hand out results in an order that follows from the seed, however fast workers "
+            "are.",
+        ),
+    ] = False,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials at once in virtual time; by default as many as workers.local."
+        ),
+    ] = None,
     runs: RunsDirectory = DEFAULT_RUNS,
     check: Annotated[
         bool, typer.Option("--check", help="Only check the run file, its data and its space.")
@@ -81,7 +95,7 @@ def search_command(
     console = prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.coordinator import StopSignal
 
-    overrides = _overrides(set_, scheduler)
+    overrides = (*_overrides(set_, scheduler), *_in_virtual_time(virtual_time, slots))
     start = (
         _new(run_file, runs, overrides) if resume is None else _resumed(resume, runs, overrides)
     )
@@ -204,6 +218,11 @@ def _overrides(texts: list[str] | None, scheduler: str | None) -> tuple[str, ...
     if not scheduler.strip():
         raise SearchError("--scheduler is empty; give host:port or a scheduler file")
     return (*(texts or ()), f"workers.scheduler={scheduler}")
+
+
+def _in_virtual_time(is_virtual: bool, slots: int | None) -> tuple[str, ...]:  # noqa: FBT001
+    overrides = ("search.virtual_time=true",) if is_virtual else ()
+    return overrides if slots is None else (*overrides, f"search.slots={slots}")
 
 
 def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:

@@ -370,6 +370,17 @@ class SearchSection(Section):
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
     warm_start: Names = ()
+    virtual_time: bool = False
+    slots: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _slots_of_a_clock(self) -> SearchSection:
+        if self.slots is not None and not self.virtual_time:
+            raise ValueError(
+                "slots are those of a virtual clock; give `virtual_time: true` as well, or "
+                "`workers.local` for the workers to start here"
+            )
+        return self
 
 
 class WorkersSection(Section):
@@ -383,16 +394,20 @@ class WorkersSection(Section):
     checkpoint_gb: PositiveNumber | None = None
 
 
+# YAML has bytes, which would pass for text.
+Text = Annotated[str, Field(strict=True)]
+
+
 class RunConfig(Section):
     """One run file with every default filled in."""
 
     schema_version: Literal[1] = 1
-    name: str
+    name: Text
     seed: Seed = 0
     data: DataSection
     space: SpaceSection = SpaceSection()
     constraints: ConstraintsSection = ConstraintsSection()
-    objectives: Annotated[tuple[str, ...], Field(min_length=2)] = ("error", "rank_disparity")
+    objectives: Annotated[tuple[Text, ...], Field(min_length=2)] = ("error", "rank_disparity")
     fidelity: FidelitySection = FidelitySection()
     stop: StopSection = StopSection()
     failures: FailuresSection = FailuresSection()
@@ -418,6 +433,14 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     if faults or config is None:
         raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
     return config
+
+
+def with_slots(config: RunConfig) -> RunConfig:
+    """The same with the slots of its virtual clock, so that other workers do not change them."""
+    if not config.search.virtual_time or config.search.slots is not None:
+        return config
+    search = config.search.model_copy(update={"slots": config.workers.local})
+    return config.model_copy(update={"search": search})
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:

@@ -33,7 +33,11 @@ def n_good(n: int) -> int:
 
 
 def dense_draws(
-    space: VectorSpace, ranked: FloatArray, generator: np.random.Generator
+    space: VectorSpace,
+    ranked: FloatArray,
+    generator: np.random.Generator,
+    *,
+    prior_weight: float = 0.0,
 ) -> FloatArray:
     """Draws from the density of the good, the least typical of the others first.
 
@@ -41,6 +45,7 @@ def dense_draws(
         space: Of the configurations.
         ranked: Shape (n, d); configurations with a result, best first.
         generator: What is drawn from.
+        prior_weight: How much the user's priors count beside the densities.
 
     Returns:
         Shape (k, d); legal configurations.
@@ -54,6 +59,8 @@ def dense_draws(
         active = np.isfinite(drawn[:, number])
         values = drawn[active, number]
         scores[active] += good[number].log(values) - others[number].log(values)
+    if space.has_prior:
+        scores += prior_weight * space.log_prior(drawn)
     return drawn[np.argsort(-scores, kind="stable")]
 
 
@@ -75,7 +82,8 @@ class _OfChoices:
         return generator.choice(len(self.probabilities), n, p=self.probabilities).astype(float)
 
     def log(self, values: FloatArray) -> FloatArray:
-        return np.asarray(np.log(self.probabilities[values.astype(np.int64)]))
+        taken = np.minimum(values.astype(np.int64), len(self.probabilities) - 1)
+        return np.asarray(np.log(self.probabilities[taken]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +135,8 @@ def _density(values: FloatArray, n_choices: int) -> _Density:
 
 
 def _of_choices(values: FloatArray, n: int) -> _OfChoices:
-    counts = np.bincount(values.astype(np.int64), minlength=n) + 1.0 / n
+    taken = np.minimum(values.astype(np.int64), n - 1)  # a constant is encoded as 1
+    counts = np.bincount(taken, minlength=n) + 1.0 / n
     return _OfChoices(counts / counts.sum())
 
 

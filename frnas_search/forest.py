@@ -52,7 +52,8 @@ class Forest:
             random_state=seed,
             n_jobs=1,
         )
-        model.fit(_inputs(vectors, heights), costs)
+        # A single column must be flat.
+        model.fit(_inputs(vectors, heights), costs[:, 0] if costs.shape[1] == 1 else costs)
         self._trees = [each.tree_ for each in model.estimators_]
 
     def opinions(self, vectors: FloatArray, height: float = 1.0) -> FloatArray:

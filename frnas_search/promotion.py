@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from frnas_search.schedule import bracket_sizes
 from results.pareto import non_dominated_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from results.pareto import FloatArray
-
-
-def bracket_sizes(n_rungs: int, eta: int) -> tuple[int, ...]:
-    """How many configurations start at each rung in one round of Hyperband, the cheapest first."""
-    return tuple(
-        -(-n_rungs * eta**rungs_above // (rungs_above + 1))  # rounded up, without a float
-        for rungs_above in range(n_rungs - 1, -1, -1)
-    )
 
 
 def best_first(costs: FloatArray) -> list[int]:
@@ -159,6 +152,13 @@ class AsynchronousHyperband:
             if candidates:
                 return candidates[0], number + 1
         return None
+
+    def may_be_raised(self, index: int, rung: int) -> bool:
+        """Whether the configuration may go on to `rung`, be it its turn or not."""
+        if not 0 < rung < self.n_rungs:
+            return False
+        below = self._rungs[rung - 1]
+        return below.costs.get(index) is not None and index not in below.raised
 
     def raised(self, index: int, rung: int) -> None:
         """The configuration goes on to `rung`."""

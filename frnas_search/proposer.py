@@ -124,9 +124,10 @@ class Proposer:
 
     def propose(self, known: Snapshot) -> FloatArray | None:
         """The next new configuration; None when none is left."""
-        number = len(known.vectors)
-        if number < len(self._first):
-            return self._first[number]
+        n_known = len(known.vectors)
+        if n_known < len(self._first):
+            return self._first[n_known]
+        number = n_known - len(self._first)  # so that what comes first changes nothing after it
         generator = np.random.default_rng([self._seed, number])
         return self._first_new(self._candidates(known, number, generator), known)
 
@@ -135,8 +136,8 @@ class Proposer:
     ) -> Iterator[FloatArray]:
         """Batches, the most promising first; at the end whatever can still be found."""
         settings = self._settings
-        if number < len(self._first) + self._n_initial:
-            yield self._space.covering(number - len(self._first), self._seed, generator)
+        if number < self._n_initial:
+            yield self._space.covering(number, self._seed, generator)
         elif (
             known.is_success.sum() + self._n_earlier >= _FEWEST_COSTS
             and generator.random() >= settings.random_share
@@ -146,15 +147,17 @@ class Proposer:
         yield self._space.everything(generator)
 
     def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
-        seen = set(keys(known.vectors))
+        taken = set(keys(known.vectors))
+        seen = set(taken)
         n_refused = 0
         for batch in candidates:
-            for vector, key in zip(batch, keys(batch), strict=True):
-                if key in seen:
+            for vector, found in zip(batch, keys(batch), strict=True):
+                if found in seen:
                     continue
-                seen.add(key)
-                if self._accepts(vector):
-                    return np.asarray(vector)
+                seen.add(found)
+                exact = self._space.exact(vector)
+                if exact is not None and key(exact) not in taken and self._accepts(exact):
+                    return exact
                 n_refused += 1
                 if n_refused >= _MOST_REFUSED:
                     return None
@@ -165,20 +168,22 @@ class Proposer:
         outlook = self._outlook(known, generator)
         ranked = self._ranked(known, outlook)
         if generator.random() < self._settings.density_share:
-            return dense_draws(self._space, ranked, generator)
-        return self._improving(outlook, ranked[:_N_PARENTS], generator, known)
+            weight = _prior_weight(len(known.indices) + self._n_earlier)
+            return dense_draws(self._space, ranked, generator, prior_weight=weight)
+        return self._improving(outlook, ranked, generator, known)
 
     def _improving(
         self,
         outlook: _Outlook,
-        parents: FloatArray,
+        ranked: FloatArray,
         generator: np.random.Generator,
         known: Snapshot,
     ) -> FloatArray:
-        """Draws and neighbours of the parents, those first that improve the front most.
+        """Draws, and neighbours of the best, those first that improve the front most.
 
-        Also the parents themselves that this run has not trained.
+        Also the best themselves that this run has not trained.
         """
+        parents = ranked[:_N_PARENTS]
         seed = int(generator.integers(2**31))
         n_costs = len(known.indices) + self._n_earlier
 
@@ -192,8 +197,9 @@ class Proposer:
             n_changes=generator.choice([1.0, 2.0, 4.0], len(chosen)),
             spread=_SPREAD,
         )
+        dense = dense_draws(self._space, ranked, generator)
         again = _others(parents, known)
-        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near, again])
+        candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near, dense, again])
         values = gains(candidates)
         for number in range(_N_ROUNDS):
             best = candidates[np.argsort(-values, kind="stable")[:_N_PARENTS]]
@@ -253,8 +259,7 @@ class Proposer:
             feasible = np.all(raw <= self._limits, axis=-1).mean(axis=0)
             gains = gains * feasible + 1e-12 * feasible
         if self._space.has_prior:
-            weight = _PRIOR_STRENGTH / max(1, n_costs)
-            gains = gains * np.exp(weight * self._space.log_prior(vectors))
+            gains = gains * np.exp(_prior_weight(n_costs) * self._space.log_prior(vectors))
         return gains
 
     def _improvements(
@@ -266,6 +271,15 @@ class Proposer:
             deviations = opinions.std(axis=0) + _DEVIATION
             return expected_hypervolume_improvement(opinions.mean(axis=0), deviations, front)
         return scalarised_hypervolume_improvement(opinions, front, generator)
+
+
+def _prior_weight(n_costs: int) -> float:
+    """Results outweigh the user's priors in time.
+
+    References:
+        Hvarfner et al., piBO: Augmenting Acquisition Functions with User Beliefs, ICLR 2022.
+    """
+    return _PRIOR_STRENGTH / max(1, n_costs)
 
 
 def _front(points: FloatArray) -> FloatArray:
@@ -282,7 +296,7 @@ def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Each once, in the order of their first times."""
     by_key: dict[bytes, FloatArray] = {}
     for vector in vectors:
-        by_key.setdefault(keys(vector[None])[0], vector)
+        by_key.setdefault(key(vector), vector)
     return list(by_key.values())
 
 
@@ -290,3 +304,8 @@ def keys(vectors: FloatArray) -> list[bytes]:
     """One for each row of (n, d); equal for equal configurations."""
     rounded = np.ascontiguousarray(np.nan_to_num(vectors, nan=-1.0).round(9) + 0.0)
     return [row.tobytes() for row in rounded]
+
+
+def key(vector: FloatArray) -> bytes:
+    """That of a single row."""
+    return keys(vector[None])[0]

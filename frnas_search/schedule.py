@@ -44,3 +44,11 @@ class Fidelity:
     def rung_of(self, budget: float) -> int:
         """The index of the rung whose unrounded epochs are nearest to `budget`."""
         return self.n_rungs - 1 - round(math.log(self.max_epochs / budget, self.eta))
+
+
+def bracket_sizes(n_rungs: int, eta: int) -> tuple[int, ...]:
+    """How many configurations start at each rung in one round of Hyperband, the cheapest first."""
+    return tuple(
+        -(-n_rungs * eta**rungs_above // (rungs_above + 1))  # rounded up, without a float
+        for rungs_above in range(n_rungs - 1, -1, -1)
+    )

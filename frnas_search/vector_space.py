@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import Configuration, ConfigurationSpace
 from ConfigSpace.conditions import AndConjunction, Conjunction
 from ConfigSpace.hyperparameters import (
     CategoricalHyperparameter,
@@ -31,6 +31,9 @@ _MOST_DRAWS = 50
 _N_COVERING = 500
 _MOST_LISTED = 20_000
 _LEAST_DENSITY = 1e-6
+_CONSTANT = 1.0
+"""What ConfigSpace has in a vector for a constant; 0 stands for everything else."""
+
 
 Spread: TypeAlias = float
 
@@ -70,7 +73,7 @@ class VectorSpace:
 
     @cached_property
     def n_choices(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Shape (d,): how many values there are; 0 for numbers with more than 1,000."""
+        """Shape (d,): how many values there are; 0 for numbers."""
         return np.array([_n_choices(each) for each in self.space.values()], np.int64)
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
@@ -166,6 +169,18 @@ class VectorSpace:
             forbidden |= clause.is_forbidden_vector_array(vectors.T)
         return vectors[~forbidden]
 
+    def exact(self, vector: FloatArray) -> FloatArray | None:
+        """The configuration as its values, which ConfigSpace rounds, encode it; None if illegal.
+
+        A log holds values; what is made of the vector must be what is made of them again.
+        """
+        values = dict(Configuration(self.space, vector=vector))
+        try:
+            encoded = Configuration(self.space, values=values).get_array()
+        except ValueError:
+            return None
+        return np.asarray(encoded)
+
     def activated(self, vectors: FloatArray) -> FloatArray:
         """A copy with NaN where a condition says that a value has no meaning.
 
@@ -208,6 +223,10 @@ class VectorSpace:
     def _is_free(self) -> BoolArray:
         """Shape (d,): what has more than one value."""
         return np.asarray(self.n_choices != 1, bool)
+
+    @cached_property
+    def _is_constant(self) -> BoolArray:
+        return np.array([isinstance(each, Constant) for each in self.space.values()], bool)
 
     @cached_property
     def _is_number(self) -> BoolArray:
@@ -253,6 +272,7 @@ class VectorSpace:
     def on_grid(self, vectors: FloatArray) -> FloatArray:
         """A copy in which whole numbers are whole; shape (n, d), a value for everything."""
         vectors = vectors.copy()
+        vectors[:, self._is_constant] = _CONSTANT
         for index, each in self._whole_numbers:
             vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
         return vectors
@@ -286,7 +306,7 @@ def _n_choices(hyperparameter: Any) -> int:
 def _values(hyperparameter: Any) -> FloatArray | None:
     """Every value in the encoding of vectors; None where there are too many."""
     if isinstance(hyperparameter, Constant):
-        return np.array([hyperparameter.to_vector(hyperparameter.value)], float)
+        return np.array([_CONSTANT])
     n = _n_choices(hyperparameter)
     if n:
         return np.arange(n, dtype=float)

@@ -18,7 +18,7 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import RunConfig, with_absolute_paths, with_families
+from frnas_search.config import RunConfig, with_absolute_paths, with_families, with_slots
 from frnas_search.constraints import violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
@@ -38,6 +38,8 @@ from frnas_search.run_entry import (
 from frnas_search.run_file import to_yaml
 from frnas_search.samplers import Problem, open_optimizer
 from frnas_search.state import Event, Reissued, SearchState
+from frnas_search.virtual_clock import clock_of_log
+from frnas_search.virtual_time import VirtualTimeExecutor
 from results.atomic import write_json_atomically, write_text_atomically
 from results.events import LimitsChanged, LoggedEvent, Resumed, RunOpened, WarmStarted
 from results.lock import run_lock
@@ -224,7 +226,7 @@ def retraining(
 def _self_contained(plan: _Plan) -> RunConfig:
     """The run file with all it points to made the run's own: backbones, a user's space."""
     config, run, space = plan.config, plan.run, plan.prepared.space
-    config = with_absolute_paths(with_families(config, families_in_use(space)))
+    config = with_absolute_paths(with_slots(with_families(config, families_in_use(space))))
     if not space.definition:
         return config
     write_text_atomically(run.space, space.definition)
@@ -289,7 +291,8 @@ def _coordinator(
     watchers: tuple[Watcher, ...],
     stop: StopSignal,
 ) -> Coordinator:
-    config, view = plan.config, fold(store.read())
+    log, config = store.read(), plan.config
+    view = fold(log)
     requests = RequestFactory(rungs=view.rungs, seed=config.seed)
     requests.remember(trial.request for trial in view.trials.values())
     limits = config.stop.limits()
@@ -300,7 +303,7 @@ def _coordinator(
             n_asked=len(view.trials),
         ),
         optimizer=optimizer,
-        executor=executor,
+        executor=_ordered(executor, config, log),
         store=store,
         view=view,
         requests=requests,
@@ -312,6 +315,14 @@ def _coordinator(
         utc_now=utc_now,
         clock=time.monotonic,
     )
+
+
+def _ordered(executor: Executor, config: RunConfig, log: Sequence[LoggedEvent]) -> Executor:
+    """The executor, in virtual time where the run file says so."""
+    slots = with_slots(config).search.slots
+    if slots is None:
+        return executor
+    return VirtualTimeExecutor(executor, clock_of_log(log, n_slots=slots, seed=config.seed))
 
 
 def _opening(plan: _Plan) -> RunOpened:

@@ -13,6 +13,8 @@ from frnas_search.cluster import local_cluster, worker_slots
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.executor import Executor, InlineExecutor
 from frnas_search.state import Finished, SlotsChanged
+from frnas_search.virtual_clock import VirtualClock
+from frnas_search.virtual_time import VirtualTimeExecutor
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
@@ -65,6 +67,15 @@ def inline_executors() -> Iterator[Callable[[], Executor]]:
 
 
 @contextmanager
+def virtual_time_executors() -> Iterator[Callable[[], Executor]]:
+    def make() -> Executor:
+        inline = InlineExecutor(run_inline, n_slots=2)
+        return VirtualTimeExecutor(inline, VirtualClock(n_slots=2, seed=0))
+
+    yield make
+
+
+@contextmanager
 def dask_executors() -> Iterator[Callable[[], Executor]]:
     from distributed import Client
 
@@ -72,7 +83,7 @@ def dask_executors() -> Iterator[Callable[[], Executor]]:
         yield lambda: DaskExecutor(Client(address, set_as_default=False), lambda: address)
 
 
-@pytest.fixture(scope="module", params=[inline_executors, dask_executors])
+@pytest.fixture(scope="module", params=[inline_executors, virtual_time_executors, dask_executors])
 def new_executor(request: pytest.FixtureRequest) -> Iterator[Callable[[], Executor]]:
     with request.param() as make:
         yield make

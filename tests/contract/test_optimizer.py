@@ -93,7 +93,9 @@ MAKERS: dict[str, Make] = {
 # Optimizers of a run file; the last one is for tests.
 SHIPPED = ("smac", "random", "nsga2", "tpe")
 # Optimizers that are restored without computing anything again.
-REPLAYABLE = ("random", "nsga2", "tpe")
+REPLAYABLE = ("smac", "random", "nsga2", "tpe")
+# Optimizers that propose all that a small space holds.
+THOROUGH = (*REPLAYABLE, "promoting")
 # Optimizers whose highest rung is the only one.
 ONE_RUNG = ("random", "nsga2", "tpe")
 
@@ -340,6 +342,7 @@ def test_many_can_be_asked_before_any_is_told(optimizer: Optimizer) -> None:
     asked(optimizer)
 
 
+@pytest.mark.parametrize("name", params(THOROUGH), indirect=True)
 @pytest.mark.parametrize("in_flight", [1, 3])
 @pytest.mark.parametrize("costs", [COSTS, None])
 def test_a_space_that_runs_out_gives_none_and_goes_on_giving_it(
@@ -405,6 +408,7 @@ def test_three_objectives_are_fine(make: Make) -> None:
         optimizer.tell(asked(optimizer), costs if index % 5 else None)
 
 
+@pytest.mark.parametrize("name", params(THOROUGH), indirect=True)
 def test_a_restored_optimizer_goes_on_as_the_one_that_was_asked(make: Make) -> None:
     events = history(make(build_space(SPACE, seed=0), 5), n_events=24)
     restored = make(build_space(SPACE, seed=0), 5)

@@ -43,7 +43,7 @@ SECTIONS = {
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
     "failures.": "first, rate, window",
-    "search.": "sampler, initial_configurations, enqueue, warm_start",
+    "search.": "sampler, initial_configurations, enqueue, warm_start, virtual_time, slots",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }
 
@@ -233,6 +233,10 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
         (
             "search.sampler=tep",
             "search.sampler: input should be 'smac', 'random', 'nsga2' or 'tpe' (it",
+        ),
+        (
+            "search.slots=3",
+            "search: slots are those of a virtual clock; give `virtual_time: true`",
         ),
         ("search.enqueue=[3]", "search.enqueue.0: is 3; give a name such as SMAC_301, or "),
         ("search.enqueue=[{3: a}]", "search.enqueue.0: 3 is not the name of a hyperparameter"),

@@ -15,9 +15,9 @@ from frnas_search.promotion import (
     AsynchronousHyperband,
     best_first,
     best_within,
-    bracket_sizes,
     crowding_distances,
 )
+from frnas_search.schedule import bracket_sizes
 from results.pareto import FloatArray
 
 Costs = tuple[float, ...] | None
@@ -351,3 +351,15 @@ def test_with_one_rung_nobody_goes_on() -> None:
         hyperband.told(index, 0, (0.1, 0.1))
         assert hyperband.promotion() is None
         assert hyperband.leftover() is None
+
+
+def test_only_a_success_that_did_not_go_on_may_be_raised_and_by_one_rung() -> None:
+    hyperband = AsynchronousHyperband(3, 3)
+    hyperband.told(0, 0, (0.5, 0.5))
+    hyperband.told(1, 0, None)
+    assert hyperband.may_be_raised(0, 1)
+    assert not any(hyperband.may_be_raised(0, rung) for rung in (-1, 0, 2, 3))
+    assert not hyperband.may_be_raised(1, 1)
+    assert not hyperband.may_be_raised(2, 1)
+    hyperband.raised(0, 1)
+    assert not hyperband.may_be_raised(0, 1)

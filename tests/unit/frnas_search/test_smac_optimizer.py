@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ConfigSpace import (
     BetaFloatHyperparameter,
@@ -17,12 +18,15 @@ from ConfigSpace import (
     ForbiddenEqualsClause,
     NormalFloatHyperparameter,
 )
-from smac.callback import Callback
+from ConfigSpace import Configuration as SpaceConfiguration
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Proposal
 from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import Accepts, SmacOptimizer, _with_uniform_model
+from frnas_search.smac_facade import budgets_of
+from frnas_search.smac_optimizer import Accepts, SmacOptimizer, _uniform_space
+from frnas_search.vector_space import VectorSpace
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
 from search_space.decode import complete, configuration_faults
@@ -82,18 +86,60 @@ def told(optimizer: SmacOptimizer) -> list[tuple[StatusType, Any]]:
     return [(each.status, each.cost) for each in smacs(optimizer).runhistory.values()]
 
 
+def good(index: int) -> dict[str, float]:
+    return costs(0.1 + index / 100, 1.0 + index)
+
+
+def course(
+    optimizer: SmacOptimizer, n: int, in_flight: int, failures: float = 0.15
+) -> list[tuple[Proposal, dict[str, float] | None] | Proposal]:
+    """What a log would hold: proposals as asked, and results with their proposals."""
+    chance, waiting = random.Random(3), []
+    log: list[tuple[Proposal, dict[str, float] | None] | Proposal] = []
+    while len(log) < n:
+        if len(waiting) < in_flight:
+            waiting += asked(optimizer, 1)
+            log.append(waiting[-1])
+            continue
+        proposal = waiting.pop(chance.randrange(len(waiting)))
+        result = costs(round(chance.random(), 3), round(99 * chance.random(), 3))
+        log.append((proposal, None if chance.random() < failures else result))
+        optimizer.tell(*log[-1])
+    return log
+
+
+def restored(
+    optimizer: SmacOptimizer, log: Sequence[tuple[Proposal, dict[str, float] | None] | Proposal]
+) -> SmacOptimizer:
+    for event in log:
+        if isinstance(event, Proposal):
+            optimizer.restore(event)
+        else:
+            optimizer.tell(*event)
+    return optimizer
+
+
+def up_to(optimizer: SmacOptimizer, n: int) -> list[Proposal]:
+    """Asked without any result, of those that start at the cheapest rung."""
+    started: list[Proposal] = []
+    while len(started) < n:
+        (proposal,) = asked(optimizer, 1)
+        if proposal.rung == 0:
+            started.append(proposal)
+    return started
+
+
 def test_the_best_third_goes_on_to_the_next_rung(make: Make) -> None:
     optimizer = make()
-    first = asked(optimizer, 9)
-    assert {proposal.rung for proposal in first} == {0}
-    good = {1: costs(0.1, 8.0), 4: costs(0.2, 4.0), 7: costs(0.3, 2.0)}
+    first = up_to(optimizer, 9)
+    best = {1: costs(0.1, 8.0), 4: costs(0.2, 4.0), 7: costs(0.3, 2.0)}
     for index, proposal in enumerate(first):
-        optimizer.tell(proposal, good.get(index, costs(0.9, 20.0 + index)))
+        optimizer.tell(proposal, best.get(index, costs(0.9, 20.0 + index)))
 
     second = asked(optimizer, 3)
-    assert {proposal.rung for proposal in second} == {1}
+    assert [proposal.rung for proposal in second] == [1, 1, 1]
     for proposal in second:
-        assert proposal.configuration in [first[index].configuration for index in good]
+        assert proposal.configuration in [first[index].configuration for index in best]
         is_best = proposal.configuration == first[4].configuration
         optimizer.tell(proposal, costs(0.1, 1.0) if is_best else costs(0.2, 2.0))
 
@@ -103,7 +149,7 @@ def test_the_best_third_goes_on_to_the_next_rung(make: Make) -> None:
 
 def test_a_failed_configuration_does_not_go_on_before_one_that_succeeded(make: Make) -> None:
     optimizer = make()
-    first = asked(optimizer, 9)
+    first = up_to(optimizer, 9)
     bad_but_alive = (2, 3, 8)
     for index, proposal in enumerate(first):
         optimizer.tell(proposal, costs(0.99, 98.0) if index in bad_but_alive else None)
@@ -113,15 +159,74 @@ def test_a_failed_configuration_does_not_go_on_before_one_that_succeeded(make: M
     assert all(first[index].configuration in configurations for index in bad_but_alive)
 
 
-def test_a_rung_that_still_waits_does_not_hold_up_the_others(make: Make) -> None:
+def test_nobody_waits_for_the_last_trial_of_a_rung(make: Make) -> None:
     optimizer = make()
-    first = asked(optimizer, 9)
-    for proposal in first[1:]:
-        optimizer.tell(proposal, costs(0.5, 5.0))
+    first = up_to(optimizer, 9)
+    for index, proposal in enumerate(first[:3]):
+        optimizer.tell(proposal, good(index))
+    [promoted] = asked(optimizer, 1)
+    assert promoted == Proposal(configuration=first[0].configuration, rung=1)
     later = asked(optimizer, 5)
     assert not {str(each) for each in later} & {str(each) for each in first}
-    optimizer.tell(first[0], costs(0.1, 1.0))
-    assert first[0].configuration in [each.configuration for each in asked(optimizer, 3)]
+
+
+def test_new_configurations_start_at_the_rungs_in_hyperbands_shares(make: Make) -> None:
+    rungs = [each.rung for each in asked(make(), 17)]
+    assert [rungs.count(rung) for rung in range(3)] == [9, 5, 3]
+
+
+def test_no_configuration_starts_twice_and_each_goes_on_rung_by_rung(make: Make) -> None:
+    reached: dict[str, int] = {}
+    log = course(make(), n=120, in_flight=4)
+    for event in log:
+        if isinstance(event, Proposal):
+            name = str(sorted(event.configuration.items()))
+            if name in reached:
+                assert event.rung == reached[name] + 1
+            reached[name] = event.rung
+    assert max(reached.values()) == 2
+
+
+@pytest.mark.parametrize("in_flight", [1, 4, 20])
+def test_after_every_event_a_restored_optimizer_goes_on_as_the_one_that_wrote_the_log(
+    make: Make, in_flight: int
+) -> None:
+    log = course(make(n_initial_configurations=6), n=60, in_flight=in_flight)
+    for index in range(0, 60, 1 if in_flight == 4 else 5):
+        if not isinstance(log[index], Proposal):
+            continue
+        fresh = restored(make(n_initial_configurations=6), log[:index])
+        assert fresh.ask() == log[index]
+        fresh.close()
+
+
+def test_a_restored_optimizer_goes_on_for_long_as_the_one_that_wrote_the_log(make: Make) -> None:
+    whole = course(make(n_initial_configurations=4), n=60, in_flight=12)
+    fresh = restored(make(n_initial_configurations=4), whole[:25])
+    for event in whole[25:]:
+        if isinstance(event, Proposal):
+            assert fresh.ask() == event
+        else:
+            fresh.tell(*event)
+
+
+def test_what_cannot_have_been_proposed_is_not_restored(make: Make) -> None:
+    first = up_to(make(), 1)[0]
+    again = Proposal(configuration=first.configuration, rung=0)
+    higher = Proposal(configuration=first.configuration, rung=1)
+    beyond = Proposal(configuration=first.configuration, rung=3)
+    foreign = Proposal(configuration={"edge1": "nowhere"}, rung=0)
+    for log, wrong in [
+        ([first], again),
+        ([first], higher),  # before its result
+        ([first, (first, None)], higher),
+        ([first, (first, good(1)), higher], higher),
+        ([], beyond),
+        ([], foreign),
+    ]:
+        optimizer = restored(make(), log)  # type: ignore[arg-type]
+        with pytest.raises(ReplayError):
+            optimizer.restore(wrong)
 
 
 def test_costs_are_told_as_shares_of_their_bounds(make: Make) -> None:
@@ -157,11 +262,13 @@ def test_smacs_budgets_are_the_rungs(
 ) -> None:
     fidelity = Fidelity(min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
     optimizer = make(fidelity=fidelity)
-    [proposal] = asked(optimizer, 1)
-    budgets = smacs(optimizer).intensifier._budgets_in_stage[0]
+    budgets = budgets_of(fidelity)
     assert [round(budget) for budget in budgets] == list(fidelity.rungs)
     assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))
-    assert proposal.rung == 0
+    proposals = asked(optimizer, 12)
+    seen = [info.budget for info in smacs(optimizer).runhistory]
+    assert seen == [budgets[each.rung] for each in proposals]
+    assert proposals[0].rung == 0
 
 
 def test_with_one_rung_every_proposal_is_for_all_epochs(make: Make) -> None:
@@ -185,27 +292,6 @@ def test_with_one_rung_a_small_space_is_proposed_to_its_end(make: Make, is_told:
         if is_told:
             optimizer.tell(proposal, costs(0.5, 5.0))
     assert sorted(heads) == ["ArcFace", "CosFace"]
-
-
-class Forests(Callback):
-    """Keeps the forest behind each configuration that SMAC selects."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[object] = []
-
-    def on_next_configurations_end(self, config_selector: Any, config: Any) -> None:
-        self.kept.append(config_selector._model._rf)
-
-
-def test_each_proposal_of_a_bracket_has_a_forest_of_its_own(make: Make) -> None:
-    optimizer = make()
-    for index, proposal in enumerate(asked(optimizer, 9)):
-        optimizer.tell(proposal, costs(index / 9, 5.0))
-    forests = Forests()
-    smacs(optimizer)._config_selector._callbacks.append(forests)
-    asked(optimizer, 4)  # three promotions, and the first of the next bracket of five
-    assert len({id(forest) for forest in forests.kept}) == len(forests.kept) == 5
 
 
 def test_sixty_trials_with_failures_and_four_in_flight(
@@ -236,6 +322,15 @@ def test_sixty_trials_with_failures_and_four_in_flight(
     assert list(scratch.iterdir()) == []
 
 
+def test_a_proposal_of_the_log_is_restored_by_proposing_it_again(make: Make) -> None:
+    one, other = make(), make()
+    for proposal in asked(one, 3):
+        other.restore(proposal)
+        one.tell(proposal, costs(0.5, 5.0))
+        other.tell(proposal, costs(0.5, 5.0))
+    assert asked(one, 2) == asked(other, 2)
+
+
 def test_closing_twice_is_fine(make: Make) -> None:
     optimizer = make()
     optimizer.close()
@@ -249,7 +344,6 @@ def test_what_is_enqueued_is_proposed_first_and_the_rest_as_without_it(make: Mak
     first = asked(with_them, 5)
     for proposal, configuration in zip(first, wanted, strict=False):
         assert proposal.configuration == pytest.approx(configuration, abs=1e-9)
-        assert proposal.rung == 0
     assert [each.configuration for each in first[2:]] == [
         each.configuration for each in asked(without, 3)
     ]
@@ -310,18 +404,15 @@ def test_draws_from_priors_have_the_same_values_in_the_space_that_smac_sees() ->
         },
     )
     space, other = build_space(settings, seed=4), build_space(settings, seed=4)
-    seen = _with_uniform_model(space)
+    seen = _uniform_space(space)
     assert seen is not space
-    for one, drawn in zip(
-        seen.sample_configuration(100), other.sample_configuration(100), strict=True
-    ):
-        assert dict(one) == pytest.approx(dict(drawn), abs=1e-9)
+    assert list(seen) == list(other)
+    drawn = VectorSpace(seen, space).draw(60, np.random.default_rng(0))
+    for vector in drawn:
+        one = SpaceConfiguration(seen, vector=vector)
+        assert dict(one) == dict(SpaceConfiguration(other, vector=vector))
         one.check_valid_configuration()
-    seen.seed(9)
-    first = dict(seen.sample_configuration())
-    seen.seed(9)
-    assert dict(seen.sample_configuration()) == first
-    assert _with_uniform_model(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
+    assert _uniform_space(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
 
 
 def test_what_a_space_with_priors_forbids_is_not_proposed(make: Make) -> None:
@@ -375,9 +466,9 @@ def test_what_is_not_accepted_is_never_proposed_and_takes_no_place_in_a_bracket(
         proposals.append(proposal)
         optimizer.tell(proposal, costs(drawn.random(), 50 * drawn.random()))
     assert all(accepts(each.configuration) for each in proposals)
-    assert [each.rung for each in proposals[:13]] == [0] * 9 + [1] * 3 + [2]
-    everything = make()
-    assert [each.rung for each in asked(everything, 9)] == [0] * 9
+    starts = {str(each.configuration): each.rung for each in reversed(proposals)}
+    everything = [each.rung for each in asked(make(), len(starts))]
+    assert sorted(starts.values()) == sorted(everything)
 
 
 def test_with_everything_accepted_proposals_are_as_without_asking(make: Make) -> None:

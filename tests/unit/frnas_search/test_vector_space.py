@@ -423,3 +423,24 @@ def test_the_given_vectors_are_left_alone() -> None:
     vectors.on_grid(given)
     vectors.mutate(given, generator(), n_changes=np.ones(20), spread=0.1)
     assert np.array_equal(given, before)
+
+
+def test_an_exact_vector_is_that_of_its_own_values(space: ConfigurationSpace) -> None:
+    vectors = VectorSpace(space)
+    for drawn in vectors.draw(30, generator()):
+        exact = vectors.exact(drawn)
+        assert exact is not None
+        assert exact == pytest.approx(drawn, abs=1e-7, nan_ok=True)
+        again = vectors.exact(exact)
+        assert again is not None
+        assert np.array_equal(again, exact, equal_nan=True)
+        assert dict(Configuration(space, vector=exact)) == dict(Configuration(space, vector=drawn))
+
+
+def test_what_is_forbidden_has_no_exact_vector() -> None:
+    space = small_space()
+    names = list(space)
+    vector = VectorSpace(space).draw(1, generator())[0]
+    vector[names.index("a")], vector[names.index("b")] = 1.0, 2.0
+    vector[names.index("c")], vector[names.index("d")] = np.nan, 0.0
+    assert VectorSpace(space).exact(vector) is None

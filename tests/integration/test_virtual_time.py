@@ -1,0 +1,81 @@
+"""Results in virtual time from real workers, whose jobs fail at once: their data are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from distributed import Client
+
+from frnas_search.cluster import local_cluster, worker_slots
+from frnas_search.dask_executor import DaskExecutor
+from frnas_search.executor import Executor, InlineExecutor
+from frnas_search.state import Finished
+from frnas_search.virtual_clock import VirtualClock
+from frnas_search.virtual_time import VirtualTimeExecutor
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+from search_space.candidate import SpaceSettings
+from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+
+N_JOBS = 12
+N_SLOTS = 4
+
+
+def job(number: int) -> TrialJob:
+    request = TrialRequest(
+        trial_id=f"t{number:04d}",
+        config_id=f"c{number:04d}",
+        configuration={"edge1": "0"},
+        rung=0,
+        epochs=3,
+        seed=0,
+    )
+    return TrialJob(
+        request=request,
+        data=DataSettings(pack="/nowhere/no.pack", digest="d", group="g"),
+        space=SpaceSettings(width=0.02),
+        training=TrainingSettings(device="cpu"),
+        evaluation=EvaluationSettings(),
+        objectives=("error", "rank_disparity"),
+        max_epochs=3,
+        split="val",
+        run_directory="/nowhere",
+        checkpoint_directory="c",
+    )
+
+
+def fail(each: TrialJob) -> TrialOutcome:
+    request = each.request
+    return TrialOutcome(
+        trial_id=request.trial_id, attempt=request.attempt, failure=FailureKind.DATA_ERROR
+    )
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Executor]:
+    with local_cluster(worker_slots(gpus=[], n_cpu_workers=2)) as (_, address):
+        executor = DaskExecutor(Client(address, set_as_default=False), lambda: address)
+        yield executor
+        executor.close()
+
+
+def finished(behind: Executor) -> list[str]:
+    """Trials in the order of their results, a new one begun after each."""
+    executor = VirtualTimeExecutor(behind, VirtualClock(n_slots=N_SLOTS, seed=0))
+    n_submitted = 0
+    names: list[str] = []
+    while len(names) < N_JOBS:
+        while n_submitted < min(N_JOBS, len(names) + N_SLOTS):
+            n_submitted += 1
+            executor.submit(job(n_submitted))
+        events = executor.next_events(1.0)
+        names += [each.outcome.trial_id for each in events if isinstance(each, Finished)]
+    return names
+
+
+def test_two_workers_give_the_order_of_one_that_runs_everything_in_turn(
+    two_workers: Executor,
+) -> None:
+    expected = finished(InlineExecutor(fail))
+    assert expected != sorted(expected)
+    assert finished(two_workers) == expected
