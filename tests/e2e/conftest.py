@@ -19,7 +19,7 @@ import pytest
 PATIENCE_SECONDS = 100.0
 RUN_FILE = """
 name: tiny
-seed: 0
+seed: 1
 data: {synthetic: {size: 24}, group: group}
 space: {preset: paper, width: 0.02, embedding_size: 16}
 fidelity: {min_epochs: 2, max_epochs: 4, eta: 2}

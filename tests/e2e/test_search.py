@@ -76,7 +76,7 @@ def test_a_search_is_run_queried_retrained_and_its_model_loaded(shell: Shell) ->
 
     chosen = front["front"][0]["config_id"]
     retrain = shell.frnas(
-        "retrain", "tiny", "--select", chosen, "--seeds", "2", "--epochs", "3", "--json"
+        "retrain", "tiny", "--select", chosen, "--seeds", "2", "--epochs", "6", "--json"
     )
     document = validated(retrain, "retrained")
     (entry,) = document["models"]
