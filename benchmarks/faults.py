@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=1000)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    n = 20 if arguments.quick else arguments.searches
+    n = 12 if arguments.quick else arguments.searches
     begin = time.perf_counter()
     faults = {seed: fault for seed in range(n) if (fault := fault_of(Case(seed=seed)))}
     rows = [row(f"random searches of {N_TRIALS} trials", len(faults), n)]
