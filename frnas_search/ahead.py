@@ -61,7 +61,7 @@ class Ahead:
         """It was handed out, and the history already knows it."""
         if self._queue and self.history.n_pending > 0:
             job = self._queue.popleft()
-            job.vector, job.is_known = vector, True
+            job.vector, job.is_known, job.before = vector, True, ()
         else:
             self._queue.clear()
 

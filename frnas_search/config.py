@@ -9,24 +9,33 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
     ValidationError,
     model_validator,
 )
 
-from frnas_search.config_messages import faults_of, one_line, shown
+from frnas_search.config_messages import faults_of, one_line
+from frnas_search.config_values import (
+    EnqueuedConfiguration,
+    Families,
+    Fraction,
+    Names,
+    Number,
+    PositiveInt,
+    PositiveNumber,
+    Prior,
+    Scalar,
+    Seed,
+    Text,
+    Time,
+)
 from frnas_search.errors import RunFileError
 from frnas_search.failure_policy import FailureLimits
 from frnas_search.limits import Limits
@@ -38,110 +47,10 @@ from search_space.faults import space_faults
 from search_space.hyperparameters import DROP_PATH, MITIGATION, variant_name
 from workers.settings import EvaluationSettings, TrainingSettings
 
-
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"is {value}; give a number")  # noqa: TRY004 - pydantic collects these
-    return value
-
-
-def _as_utc(value: object) -> object:
-    """A time with its zone as text in UTC; YAML reads some times itself and leaves others text."""
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        time = None
-    if not isinstance(time, datetime) or time.tzinfo is None:
-        raise ValueError(
-            f"is {shown(str(value))}; give a time with its zone, such as 2026-12-01T08:00Z or "
-            "2026-12-01T09:00+01:00"
-        )
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _as_list(value: object) -> object:
-    """A lone name is a list of one; a family without names is the shipped one."""
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else value
-
-
-def _as_families(value: object) -> object:
-    """A list of families names those that ship."""
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-        return dict.fromkeys(value, ())
-    if not isinstance(value, Mapping):
-        raise ValueError(  # noqa: TRY004 - pydantic collects these
-            f"is {shown(value)}; give a list of families that ship, or each family with its "
-            "models below it, or leave it out"
-        )
-    return value
-
-
-def _fault_of_value(value: object) -> str | None:
-    """What is wrong with a hyperparameter's value: one sentence, where pydantic has one a type."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"is {value}; give a finite number"
-    if not isinstance(value, bool | int | float | str):
-        return f"is {shown(value)}; give one number or one name"
-    return None
-
-
-def _one_value(value: object) -> object:
-    if fault := _fault_of_value(value):
-        raise ValueError(fault)
-    return value
-
-
-def _one_configuration(value: object) -> object:
-    """A published name, or a mapping whose faults are all told."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError(  # noqa: TRY004 - pydantic collects these
-            f"is {shown(value)}; give a name such as SMAC_301, or hyperparameters with values"
-        )
-    faults = [
-        f"{shown(name)} is not the name of a hyperparameter"
-        for name in value
-        if not isinstance(name, str)
-    ]
-    faults += [
-        f"{one_line(name)} {fault}"
-        for name, each in value.items()
-        if isinstance(name, str) and (fault := _fault_of_value(each))
-    ]
-    if faults:
-        raise ValueError("\n".join(faults))
-    return value
-
-
-def _with_text_as_names(value: object) -> object:
-    """Choices such as 3 or 128 are numbers in YAML, and names here."""
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name: each
-        for name, each in value.items()
-    }
-
-
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-# Not strict: YAML 1.1 reads 1e-3, which has no dot, as text.
-Number = Annotated[float, BeforeValidator(_no_boolean)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
-PositiveNumber = Annotated[Number, Field(gt=0)]
-Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_one_value)]
-EnqueuedConfiguration = Annotated[str | dict[str, Scalar], BeforeValidator(_one_configuration)]
-Prior = Annotated[dict[str, Number], BeforeValidator(_with_text_as_names)]
-Time = Annotated[str, BeforeValidator(_as_utc)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
 # More than any data have: the range of a rank is not known before they are opened.
 _MOST_IDENTITIES = 10**9
-# What pydantic puts at the end of the place of a key that is at fault.
 # Hyperparameters whose values or conditions follow from pictures and groups.
 _LATE = (variant_name(""), MITIGATION, DROP_PATH)
 
@@ -200,9 +109,7 @@ class SpaceSection(Section):
     width: Number = 1.0
     blocks_per_stage: PositiveInt = 1
     dag: DagSection = DagSection()
-    families: Annotated[dict[str, Names], BeforeValidator(_as_families)] = Field(
-        default_factory=dict
-    )
+    families: Families = Field(default_factory=dict)
     embedding_size: PositiveInt = 512
     tune: tuple[str, ...] | None = None
     fix: dict[str, Scalar] = Field(default_factory=dict)
@@ -392,10 +299,6 @@ class WorkersSection(Section):
     gpus_per_trial: Literal[1] = 1
     max_attempts: PositiveInt = 3
     checkpoint_gb: PositiveNumber | None = None
-
-
-# YAML has bytes, which would pass for text.
-Text = Annotated[str, Field(strict=True)]
 
 
 class RunConfig(Section):

@@ -53,7 +53,7 @@ def dense_draws(
     split = n_good(len(ranked))
     good, others = _densities(space, ranked[:split]), _densities(space, ranked[split:])
     columns = [each.draw(_N_DRAWN, generator) for each in good]
-    drawn = space.legal(space.on_grid(space.with_constants(np.stack(columns, axis=1))))
+    drawn = space.legal(space.on_grid(np.stack(columns, axis=1)))
     scores = np.zeros(len(drawn))
     for number in range(space.n_dimensions):
         active = np.isfinite(drawn[:, number])
@@ -82,8 +82,7 @@ class _OfChoices:
         return generator.choice(len(self.probabilities), n, p=self.probabilities).astype(float)
 
     def log(self, values: FloatArray) -> FloatArray:
-        taken = np.minimum(values.astype(np.int64), len(self.probabilities) - 1)
-        return np.asarray(np.log(self.probabilities[taken]))
+        return np.asarray(np.log(self.probabilities[values.astype(np.int64)]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +134,7 @@ def _density(values: FloatArray, n_choices: int) -> _Density:
 
 
 def _of_choices(values: FloatArray, n: int) -> _OfChoices:
-    taken = np.minimum(values.astype(np.int64), n - 1)  # a constant is encoded as 1
-    counts = np.bincount(taken, minlength=n) + 1.0 / n
+    counts = np.bincount(values.astype(np.int64), minlength=n) + 1.0 / n
     return _OfChoices(counts / counts.sum())
 
 

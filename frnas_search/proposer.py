@@ -90,7 +90,7 @@ class Proposer:
         settings: Which parts are used.
         seed: Of all randomness.
         first: Vectors that are proposed before any other.
-        accepts: Whether a vector may be proposed; a function of it alone.
+        accepts: Whether a legal vector may be proposed; a function of it alone.
         limits: Shape (m,); the largest cost that is wanted of each objective, may be infinite.
         earlier: Results of other runs. The surrogate learns from them and good ones are starting
             points, but only what this run trained is on its front.
@@ -224,10 +224,11 @@ class Proposer:
         forest.train(data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31)))
         dear = known.costs[known.is_success & (known.rungs == self._n_rungs - 1)]
         scale = scale_of(dear if len(dear) >= _FEWEST_COSTS else data.costs)
-        points = dear[np.all(dear <= self._limits, axis=1)]
+        points = dear
         if self._settings.fantasises and known.pending:
             vectors = known.vectors[list(known.pending)]
             points = np.vstack([points, forest.opinions(vectors).mean(axis=0)])
+        points = points[np.all(points <= self._limits, axis=1)]
         return _Outlook(forest=forest, scale=scale, front=_front(scale.scaled(points)))
 
     def _ranked(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
@@ -289,7 +290,7 @@ def _front(points: FloatArray) -> FloatArray:
 def _others(vectors: FloatArray, known: Snapshot) -> FloatArray:
     """Those that were never proposed in this run."""
     seen = set(keys(known.vectors))
-    return vectors[[key not in seen for key in keys(vectors)]].reshape(-1, vectors.shape[1])
+    return vectors[[found not in seen for found in keys(vectors)]].reshape(-1, vectors.shape[1])
 
 
 def _distinct(vectors: Sequence[FloatArray]) -> list[FloatArray]:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from frnas_search.schedule import Fidelity
     from results.objectives import Objective
-    from results.pareto import FloatArray
     from results.trial import EarlierResult
 
 _UNEVEN = (
@@ -102,7 +101,6 @@ class SmacOptimizer:
         wanted = max_costs or {}
         limits = np.array([_limit(each, wanted) for each in self._objectives])
         history = History(vectors.n_dimensions, len(self._objectives))
-        self._history = history
         proposer = Proposer(
             vectors,
             n_rungs=fidelity.n_rungs,
@@ -110,7 +108,7 @@ class SmacOptimizer:
             seed=seed,
             limits=limits,
             first=[self._configuration(each).get_array() for each in enqueued],
-            accepts=lambda vector: self._accepts(vector, accepts),
+            accepts=lambda vector: accepts(plain(SpaceConfiguration(self._space, vector=vector))),
             earlier=self._evidence(earlier) if earlier else None,
         )
         self._ahead = Ahead(history=history, propose=proposer.propose)
@@ -192,15 +190,6 @@ class SmacOptimizer:
             heights=np.array([self._fidelity.height_of(each.epochs) for each in results], float),
             costs=np.array(costs, float),
         )
-
-    def _accepts(self, vector: FloatArray, accepts: Accepts) -> bool:
-        """Also whether it is legal: ConfigSpace's checks of whole arrays miss some clauses."""
-        configuration = SpaceConfiguration(self._space, vector=vector)
-        try:
-            configuration.check_valid_configuration()
-        except (ForbiddenValueError, ValueError):
-            return False
-        return accepts(plain(configuration))
 
     def _proposal(self, info: TrialInfo) -> Proposal:
         assert info.budget is not None, "Hyperband always sets a budget"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import Configuration, ConfigurationSpace
@@ -33,9 +33,6 @@ _MOST_LISTED = 20_000
 _LEAST_DENSITY = 1e-6
 _CONSTANT = 1.0
 """What ConfigSpace has in a vector for a constant; 0 stands for everything else."""
-
-
-Spread: TypeAlias = float
 
 
 class VectorSpace:
@@ -65,7 +62,7 @@ class VectorSpace:
         return len(self._names)
 
     @cached_property
-    def is_categorical(self) -> BoolArray:
+    def _is_categorical(self) -> BoolArray:
         """Shape (d,): choices without an order."""
         return np.array(
             [isinstance(each, CategoricalHyperparameter) for each in self.space.values()], bool
@@ -132,7 +129,7 @@ class VectorSpace:
             for _, condition in self._conditions
             for literal in _literals(condition)
         }
-        return [each for each in sorted(parents - children) if self.is_categorical[each]]
+        return [each for each in sorted(parents - children) if self._is_categorical[each]]
 
     def everything(self, generator: np.random.Generator) -> FloatArray:
         """All configurations of a small discrete space in random order; more draws of another."""
@@ -198,7 +195,7 @@ class VectorSpace:
         generator: np.random.Generator,
         *,
         n_changes: FloatArray,
-        spread: Spread,
+        spread: float,
     ) -> FloatArray:
         """One neighbour of each parent, shape (n, d) or fewer where some are forbidden.
 
@@ -239,7 +236,7 @@ class VectorSpace:
         vectors: FloatArray,
         fresh: FloatArray,
         generator: np.random.Generator,
-        spread: Spread,
+        spread: float,
     ) -> FloatArray:
         """Each value's neighbour: numbers a little off, choices anything else."""
         moved = vectors + generator.normal(0.0, spread, vectors.shape)
@@ -270,20 +267,11 @@ class VectorSpace:
         return moved
 
     def on_grid(self, vectors: FloatArray) -> FloatArray:
-        """A copy in which whole numbers are whole; shape (n, d), a value for everything."""
+        """A copy in which whole numbers are whole and constants theirs; shape (n, d)."""
         vectors = vectors.copy()
         vectors[:, self._is_constant] = _CONSTANT
         for index, each in self._whole_numbers:
             vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
-        return vectors
-
-    def with_constants(self, vectors: FloatArray) -> FloatArray:
-        """A copy with the only value that there is wherever there is only one."""
-        vectors = vectors.copy()
-        for index in np.flatnonzero(self.n_choices == 1):
-            values = _values(self.space[self._names[index]])
-            assert values is not None
-            vectors[:, index] = values[0]
         return vectors
 
     @cached_property

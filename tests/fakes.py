@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from frnas_search.errors import ReplayError
 from frnas_search.optimizer import Proposal
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+from search_space.candidate import SpaceSettings
+from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,3 +90,43 @@ class PromotingOptimizer:
                 self._seen.append(plain)
                 return Proposal(configuration=plain, rung=0)
         return None
+
+
+def doomed_job(number: int, *, attempt: int = 1) -> TrialJob:
+    """A job that fails at once, for its data are not there."""
+    request = TrialRequest(
+        trial_id=f"t{number:04d}",
+        config_id=f"c{number:04d}",
+        configuration={
+            "edge1": "0",
+            "edge2": "0",
+            "edge3": "0",
+            "head": "CosFace",
+            "optimizer": "SGD",
+            "lr_sgd": 0.1,
+        },
+        rung=0,
+        epochs=1,
+        seed=0,
+        attempt=attempt,
+    )
+    return TrialJob(
+        request=request,
+        data=DataSettings(pack="/nowhere/no.pack", digest="d", group="g"),
+        space=SpaceSettings(width=0.02),
+        training=TrainingSettings(device="cpu"),
+        evaluation=EvaluationSettings(),
+        objectives=("error", "rank_disparity"),
+        max_epochs=1,
+        split="val",
+        run_directory="/nowhere",
+        checkpoint_directory="c",
+    )
+
+
+def fail_at_once(each: TrialJob) -> TrialOutcome:
+    """What becomes of a job without data."""
+    request = each.request
+    return TrialOutcome(
+        trial_id=request.trial_id, attempt=request.attempt, failure=FailureKind.DATA_ERROR
+    )

@@ -15,61 +15,21 @@ from frnas_search.executor import Executor, InlineExecutor
 from frnas_search.state import Finished, SlotsChanged
 from frnas_search.virtual_clock import VirtualClock
 from frnas_search.virtual_time import VirtualTimeExecutor
-from results.trial import FailureKind, TrialOutcome, TrialRequest
-from search_space.candidate import SpaceSettings
-from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from results.trial import FailureKind, TrialOutcome
+from tests.fakes import doomed_job, fail_at_once
 
 PATIENCE_SECONDS = 60.0
 
 
-def job(number: int, *, attempt: int = 1) -> TrialJob:
-    """A job that fails at once, for its data are not there."""
-    request = TrialRequest(
-        trial_id=f"t{number:04d}",
-        config_id="c0001",
-        configuration={
-            "edge1": "0",
-            "edge2": "0",
-            "edge3": "0",
-            "head": "CosFace",
-            "optimizer": "SGD",
-            "lr_sgd": 0.1,
-        },
-        rung=0,
-        epochs=1,
-        seed=0,
-        attempt=attempt,
-    )
-    return TrialJob(
-        request=request,
-        data=DataSettings(pack="/nowhere/no.pack", digest="d", group="g"),
-        space=SpaceSettings(width=0.02),
-        training=TrainingSettings(device="cpu"),
-        evaluation=EvaluationSettings(),
-        objectives=("error", "rank_disparity"),
-        max_epochs=1,
-        split="val",
-        run_directory="/nowhere",
-        checkpoint_directory="c",
-    )
-
-
-def run_inline(each: TrialJob) -> TrialOutcome:
-    request = each.request
-    return TrialOutcome(
-        trial_id=request.trial_id, attempt=request.attempt, failure=FailureKind.DATA_ERROR
-    )
-
-
 @contextmanager
 def inline_executors() -> Iterator[Callable[[], Executor]]:
-    yield lambda: InlineExecutor(run_inline, n_slots=2)
+    yield lambda: InlineExecutor(fail_at_once, n_slots=2)
 
 
 @contextmanager
 def virtual_time_executors() -> Iterator[Callable[[], Executor]]:
     def make() -> Executor:
-        inline = InlineExecutor(run_inline, n_slots=2)
+        inline = InlineExecutor(fail_at_once, n_slots=2)
         return VirtualTimeExecutor(inline, VirtualClock(n_slots=2, seed=0))
 
     yield make
@@ -112,14 +72,14 @@ def collect(executor: Executor, n_finished: int) -> tuple[list[int], list[TrialO
 
 def test_the_number_of_slots_is_reported_first_and_once(executor: Executor) -> None:
     assert executor.next_events(5.0)[0] == SlotsChanged(2)
-    executor.submit(job(1))
+    executor.submit(doomed_job(1))
     slots, _ = collect(executor, 1)
     assert slots == []
 
 
 def test_every_job_has_one_outcome_also_with_more_jobs_than_workers(executor: Executor) -> None:
     for number in range(5):
-        executor.submit(job(number))
+        executor.submit(doomed_job(number))
     _, outcomes = collect(executor, 5)
     assert sorted(outcome.trial_id for outcome in outcomes) == [f"t{i:04d}" for i in range(5)]
     assert {outcome.failure for outcome in outcomes} == {FailureKind.DATA_ERROR}
@@ -128,15 +88,15 @@ def test_every_job_has_one_outcome_also_with_more_jobs_than_workers(executor: Ex
 
 
 def test_an_outcome_says_which_attempt_it_is_of(executor: Executor) -> None:
-    executor.submit(job(1, attempt=2))
+    executor.submit(doomed_job(1, attempt=2))
     _, (outcome,) = collect(executor, 1)
     assert outcome.attempt == 2
 
 
 def test_the_same_trial_may_be_tried_again(executor: Executor) -> None:
-    executor.submit(job(1))
+    executor.submit(doomed_job(1))
     collect(executor, 1)
-    executor.submit(replace(job(1), request=replace(job(1).request, attempt=2)))
+    executor.submit(replace(doomed_job(1), request=replace(doomed_job(1).request, attempt=2)))
     _, (outcome,) = collect(executor, 1)
     assert (outcome.trial_id, outcome.attempt) == ("t0001", 2)
 
@@ -144,7 +104,7 @@ def test_the_same_trial_may_be_tried_again(executor: Executor) -> None:
 def test_jobs_that_wait_for_a_worker_can_be_taken_back(executor: Executor) -> None:
     executor.next_events(5.0)
     for number in range(6):
-        executor.submit(job(number))
+        executor.submit(doomed_job(number))
     recalled = executor.recall()
     assert recalled == tuple(f"t{number:04d}" for number in range(2, 6))
     _, outcomes = collect(executor, 2)
@@ -161,7 +121,7 @@ def test_the_attendance_is_known(executor: Executor) -> None:
 
 def test_closing_gives_up_what_is_running_and_twice_is_fine(executor: Executor) -> None:
     executor.next_events(1.0)
-    executor.submit(job(1))
-    executor.submit(job(2))
+    executor.submit(doomed_job(1))
+    executor.submit(doomed_job(2))
     executor.close()
     executor.close()

@@ -13,42 +13,10 @@ from frnas_search.executor import Executor, InlineExecutor
 from frnas_search.state import Finished
 from frnas_search.virtual_clock import VirtualClock
 from frnas_search.virtual_time import VirtualTimeExecutor
-from results.trial import FailureKind, TrialOutcome, TrialRequest
-from search_space.candidate import SpaceSettings
-from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from tests.fakes import doomed_job, fail_at_once
 
 N_JOBS = 12
 N_SLOTS = 4
-
-
-def job(number: int) -> TrialJob:
-    request = TrialRequest(
-        trial_id=f"t{number:04d}",
-        config_id=f"c{number:04d}",
-        configuration={"edge1": "0"},
-        rung=0,
-        epochs=3,
-        seed=0,
-    )
-    return TrialJob(
-        request=request,
-        data=DataSettings(pack="/nowhere/no.pack", digest="d", group="g"),
-        space=SpaceSettings(width=0.02),
-        training=TrainingSettings(device="cpu"),
-        evaluation=EvaluationSettings(),
-        objectives=("error", "rank_disparity"),
-        max_epochs=3,
-        split="val",
-        run_directory="/nowhere",
-        checkpoint_directory="c",
-    )
-
-
-def fail(each: TrialJob) -> TrialOutcome:
-    request = each.request
-    return TrialOutcome(
-        trial_id=request.trial_id, attempt=request.attempt, failure=FailureKind.DATA_ERROR
-    )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +35,7 @@ def finished(behind: Executor) -> list[str]:
     while len(names) < N_JOBS:
         while n_submitted < min(N_JOBS, len(names) + N_SLOTS):
             n_submitted += 1
-            executor.submit(job(n_submitted))
+            executor.submit(doomed_job(n_submitted))
         events = executor.next_events(1.0)
         names += [each.outcome.trial_id for each in events if isinstance(each, Finished)]
     return names
@@ -76,6 +44,6 @@ def finished(behind: Executor) -> list[str]:
 def test_two_workers_give_the_order_of_one_that_runs_everything_in_turn(
     two_workers: Executor,
 ) -> None:
-    expected = finished(InlineExecutor(fail))
+    expected = finished(InlineExecutor(fail_at_once))
     assert expected != sorted(expected)
     assert finished(two_workers) == expected
