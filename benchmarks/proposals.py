@@ -37,8 +37,9 @@ OBJECTIVES = tuple(objective(name, n_identities=100) for name in ("error", "rank
 ONE_RUNG = Fidelity(min_epochs=27, max_epochs=27)
 N_TIMED = 24
 IN_FLIGHT = 16
-THINK_SECONDS = 0.1
-"""Between two results of sixteen workers: trials of 1.6 s, far below real ones."""
+THINK_SECONDS = 0.25
+"""Between two results of sixteen workers: trials of 4 s, far below real ones. Results that come in
+faster than proposals can be made have to wait for them, whoever makes them and when."""
 
 SPEED_TARGET, HAND_OUT_TARGET, REPLAY_TARGET = 5.0, 0.010, 20.0
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smac.main.smbo import SMBO
+    from smac.runhistory.runhistory import RunHistory
 
     from frnas_search.ahead import Ahead
     from frnas_search.board import Board
@@ -177,7 +178,7 @@ def facade_of(
     scenario: Scenario, intensifier: Intensifier, *, ahead: Ahead
 ) -> MultiFidelityFacade:
     """SMAC's facade with our parts; its own surrogate and maximizer are built and never used."""
-    return MultiFidelityFacade(
+    facade = MultiFidelityFacade(
         scenario,
         intensifier=intensifier,
         initial_design=_NoInitialDesign(scenario, n_configs=1),
@@ -186,3 +187,11 @@ def facade_of(
         logging_level=False,
         overwrite=True,
     )
+    _bound_costs(facade.runhistory, len(scenario.objectives))
+    return facade
+
+
+def _bound_costs(history: RunHistory, n_objectives: int) -> None:
+    """Tell SMAC that costs are shares: it would go through all results with every trial."""
+    history._objective_bounds = [(0.0, 1.0)] * n_objectives
+    history._update_objective_bounds = lambda: None  # type: ignore[method-assign]
