@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from frnas_search.cluster import connect, resolve_scheduler
 from frnas_search.dask_executor import DaskExecutor
+from frnas_search.executor import ExecutorEvent
 from frnas_search.state import Finished, SlotsChanged
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
@@ -139,26 +141,40 @@ def executor(cluster: Cluster) -> Iterator[DaskExecutor]:
     made.close()
 
 
-def slots_become(executor: DaskExecutor, n_slots: int) -> list[TrialOutcome]:
-    """Wait for so many slots; what ended meanwhile."""
-    outcomes: list[TrialOutcome] = []
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        for event in executor.next_events(1.0):
-            if isinstance(event, Finished):
-                outcomes.append(event.outcome)
-            elif isinstance(event, SlotsChanged) and event.n_slots == n_slots:
-                return outcomes
-    pytest.fail(f"{n_slots} slots were never reported")
+class Listener:
+    """Hears everything that an executor reports, in whatever order and company it comes."""
+
+    def __init__(self, executor: DaskExecutor) -> None:
+        self._executor = executor
+        self._outcomes: deque[TrialOutcome] = deque()
+        self._n_slots: int | None = None
+
+    def outcome(self) -> TrialOutcome:
+        """The next trial that ended, waiting for one if need be."""
+        self._listen_until(lambda: bool(self._outcomes), "no trial ended")
+        return self._outcomes.popleft()
+
+    def slots_become(self, n_slots: int) -> None:
+        """Wait until so many slots is the last that was reported."""
+        self._listen_until(lambda: self._n_slots == n_slots, f"{n_slots} slots were not reported")
+
+    def _listen_until(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline, otherwise
+            for event in self._executor.next_events(1.0):
+                self._hear(event)
+
+    def _hear(self, event: ExecutorEvent) -> None:
+        if isinstance(event, Finished):
+            self._outcomes.append(event.outcome)
+        elif isinstance(event, SlotsChanged):
+            self._n_slots = event.n_slots
 
 
-def outcome(executor: DaskExecutor) -> TrialOutcome:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        for event in executor.next_events(1.0):
-            if isinstance(event, Finished):
-                return event.outcome
-    pytest.fail("no trial ended")
+@pytest.fixture
+def listener(executor: DaskExecutor) -> Listener:
+    return Listener(executor)
 
 
 def has_checkpoint(job: TrialJob) -> Callable[[], bool]:
@@ -167,69 +183,67 @@ def has_checkpoint(job: TrialJob) -> Callable[[], bool]:
 
 
 def test_workers_that_come_late_get_what_waits(
-    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
     executor.submit(job)
     assert executor.next_events(1.0) == [SlotsChanged(0)]
     assert "frnas worker --scheduler" in executor.attendance().waiting_for
     cluster.worker()
-    slots_become(executor, 1)
-    done = outcome(executor)
+    listener.slots_become(1)
+    done = listener.outcome()
     assert done.failure is None or done.failure is FailureKind.COLLAPSED
     assert done.worker.startswith("tcp://")
 
 
 def test_a_worker_that_is_killed_has_lost_its_trial_and_another_goes_on_with_it(
-    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
     long_job = endless(job, "killed")
     first = cluster.worker()
-    slots_become(executor, 1)
+    listener.slots_become(1)
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     cluster.kill(first)
-    lost = outcome(executor)
+    lost = listener.outcome()
     assert (lost.failure, lost.trial_id) == (FailureKind.WORKER_LOST, "t0009")
 
     cluster.worker()
     again = replace(long_job.request, attempt=2, epochs=2)
     executor.submit(replace(long_job, request=again))
-    done = outcome(executor)
+    done = listener.outcome()
     assert done.attempt == 2
     assert done.failure is not FailureKind.WORKER_LOST
 
 
 def test_a_worker_that_is_asked_to_leave_gives_its_trial_back_at_once(
-    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
     long_job = endless(job, "left")
     worker = cluster.worker()
-    slots_become(executor, 1)
+    listener.slots_become(1)
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     worker.send_signal(signal.SIGTERM)
-    assert outcome(executor).failure is FailureKind.WORKER_LOST
+    assert listener.outcome().failure is FailureKind.WORKER_LOST
     assert worker.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_restarted_scheduler_is_found_again_by_everybody(
-    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
     long_job = endless(job, "restarted")
     cluster.worker()
-    slots_become(executor, 1)
+    listener.slots_become(1)
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     cluster.kill(cluster.processes[0])
-    outcomes = slots_become(executor, 0)
+    listener.slots_become(0)
     assert "no scheduler answers" in executor.attendance().waiting_for
     cluster.scheduler()  # on another port
-    outcomes += slots_become(executor, 1)
-    while not outcomes:
-        outcomes.append(outcome(executor))
-    assert [each.failure for each in outcomes] == [FailureKind.WORKER_LOST]
+    listener.slots_become(1)
+    assert listener.outcome().failure is FailureKind.WORKER_LOST
     executor.submit(job)
-    assert outcome(executor).failure is not FailureKind.WORKER_LOST
+    assert listener.outcome().failure is not FailureKind.WORKER_LOST
 
 
 def test_a_plain_dask_worker_gets_no_trial(
@@ -245,11 +259,11 @@ def test_a_plain_dask_worker_gets_no_trial(
 
 
 def test_what_is_given_up_is_not_trained_any_longer(
-    cluster: Cluster, executor: DaskExecutor, job: TrialJob
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
     long_job = endless(job, "given-up")
     cluster.worker()
-    slots_become(executor, 1)
+    listener.slots_become(1)
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     executor.close()
@@ -269,6 +283,7 @@ def test_what_is_given_up_is_not_trained_any_longer(
 def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_benched(
     cluster: Cluster,
     executor: DaskExecutor,
+    listener: Listener,
     job: TrialJob,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -280,10 +295,10 @@ def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_benc
     (tmp_path / "here.pack").symlink_to(pack)
     near = replace(job, data=replace(job.data, pack="here.pack"))
     cluster.worker(empty)
-    slots_become(executor, 1)
+    listener.slots_become(1)
     bad = next(iter(executor._slots))
     cluster.worker(tmp_path)
-    slots_become(executor, 2)
+    listener.slots_become(2)
 
     def trial(number: int, attempt: int = 1) -> TrialJob:
         request = replace(near.request, trial_id=f"t{number:04d}", attempt=attempt)
@@ -294,14 +309,14 @@ def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_benc
         number += 2
         executor.submit(trial(number))
         executor.submit(trial(number + 1))
-        first, second = outcome(executor), outcome(executor)
+        first, second = listener.outcome(), listener.outcome()
         refused = [each for each in (first, second) if each.worker == bad]
         assert [each.failure for each in refused] == [FailureKind.DATA_ERROR]
         n_refused += 1
         executor.submit(trial(int(refused[0].trial_id[1:]), attempt=2))
-        again = outcome(executor)
+        again = listener.outcome()
         assert again.worker != bad
         assert again.failure is not FailureKind.DATA_ERROR
-    slots_become(executor, 1)
+    listener.slots_become(1)
     assert executor.attendance().n_workers == 1
     assert "gets no more trials" in caplog.text
