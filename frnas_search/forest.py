@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _INACTIVE = -1.0
 """Below every value, so that one split separates what is inactive."""
 
+_MOST_COSTS = 4000
+"""That a single tree learns from; with more each draws its own, so that time stops growing."""
+
 
 class Forest:
     """Costs of configurations at rungs.
@@ -49,6 +52,8 @@ class Forest:
             self._n_trees,
             max_features=self._max_features,
             min_samples_leaf=self._min_leaf,
+            bootstrap=len(costs) > _MOST_COSTS,
+            max_samples=_MOST_COSTS if len(costs) > _MOST_COSTS else None,
             random_state=seed,
             n_jobs=1,
         )

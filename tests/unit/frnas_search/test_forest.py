@@ -69,3 +69,17 @@ def test_the_given_vectors_are_left_alone() -> None:
     forest.train(vectors, heights, costs, seed=0)
     forest.opinions(vectors)
     assert np.array_equal(vectors, before, equal_nan=True)
+
+
+def test_with_very_many_costs_each_tree_learns_from_a_sample_of_its_own() -> None:
+    vectors, heights, costs = data(9000, 2)
+    one, again = Forest(n_trees=4), Forest(n_trees=4)
+    for forest in (one, again):
+        forest.train(vectors, heights, costs, seed=0)
+    asked = vectors[:500]
+    opinions = one.opinions(asked)
+    assert np.array_equal(opinions, again.opinions(asked))
+    # A third of the costs is in a sample of 4,000 draws; the rest is only close.
+    is_known = np.isclose(opinions[..., 0], (costs - heights[:, None] + 1.0)[:500, 0])
+    assert 0.2 < is_known.mean() < 0.6
+    assert np.abs(opinions.mean(axis=0) - (costs - heights[:, None] + 1.0)[:500]).mean() < 0.05
