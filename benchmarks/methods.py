@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,18 +20,36 @@ if TYPE_CHECKING:
     from frnas_search.optimizer import Optimizer
 
 
-def _ours(search: Search, *, is_full: bool = False, **parts: Any) -> Optimizer:
+def _ours(search: Search, **parts: Any) -> SmacOptimizer:
     """The engine, or with some of its parts taken out."""
+    return _engine(search, search.fidelity, **parts)
+
+
+def _full(search: Search) -> Optimizer:
+    """The engine without rungs."""
     epochs = search.fidelity.max_epochs
-    full = Fidelity(min_epochs=epochs, max_epochs=epochs)
-    optimizer = SmacOptimizer(
+    fidelity = Fidelity(min_epochs=epochs, max_epochs=epochs)
+    return _Full(_engine(search, fidelity), search.last_rung)
+
+
+def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Optimizer:
+    """The engine as it is with so many trials in flight."""
+    return told_late(_ours(search, **parts), n_workers - 1)
+
+
+def told_late(optimizer: Optimizer, n_later: int) -> Optimizer:
+    """An optimizer that learns each result only when so many later trials were begun."""
+    return _Late(optimizer, n_later)
+
+
+def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
+    return SmacOptimizer(
         search.space,
         search.objectives,
-        full if is_full else search.fidelity,
+        fidelity,
         seed=search.seed,
         settings=ProposerSettings(**parts),
     )
-    return _Full(optimizer, search.last_rung) if is_full else optimizer
 
 
 class _Full:
@@ -58,6 +77,36 @@ class _Full:
         self._optimizer.close()
 
 
+class _Late:
+    """See `told_late`."""
+
+    def __init__(self, optimizer: Optimizer, n_later: int) -> None:
+        self._optimizer = optimizer
+        self._n_later = n_later
+        self._held: deque[tuple[Proposal, Mapping[str, float] | None]] = deque()
+
+    def ask(self) -> Proposal | None:
+        """Its proposal; where it has none before it knows more, it is told what is held."""
+        while (proposal := self._optimizer.ask()) is None and self._held:
+            self._optimizer.tell(*self._held.popleft())
+        return proposal
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        """A result, told later."""
+        self._held.append((proposal, costs))
+        if len(self._held) > self._n_later:
+            self._optimizer.tell(*self._held.popleft())
+
+    def restore(self, proposal: Proposal) -> None:
+        """Take a proposal as asked."""
+        self._optimizer.restore(proposal)
+
+    def close(self) -> None:
+        """Give up what it holds, where it can."""
+        if hasattr(self._optimizer, "close"):
+            self._optimizer.close()
+
+
 def _peer(module: str, function: str, search: Search) -> Optimizer:
     # Imported when used: each peer's library is optional, and its absence is that peer's failure.
     factory: Factory = getattr(importlib.import_module(f"benchmarks.peers.{module}"), function)
@@ -69,11 +118,13 @@ OURS: dict[str, Factory] = {
 }
 
 ABLATIONS: dict[str, Factory] = {
-    "frnas-full-fidelity": partial(_ours, is_full=True),
+    "frnas-full-fidelity": _full,
     "frnas-parego": partial(_ours, acquisition="parego"),
     "frnas-top-rung-only": partial(_ours, uses_all_rungs=False),
     "frnas-hypervolume-only": partial(_ours, density_share=0.0),
     "frnas-density-only": partial(_ours, density_share=1.0),
+    "frnas-16-workers": partial(_parallel, n_workers=16),
+    "frnas-16-workers-no-fantasies": partial(_parallel, n_workers=16, fantasises=False),
 }
 
 PEERS: dict[str, Factory] = {

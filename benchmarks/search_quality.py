@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.methods import METHODS, OURS
+from benchmarks.methods import METHODS, OURS, PEERS
 from benchmarks.problems.catalogue import PROBLEMS
 from benchmarks.problems.problem import Problem
 from benchmarks.quality.journal import append_run, read_runs
@@ -132,7 +132,7 @@ def _names(known: dict[str, Any]) -> Any:
 def main() -> None:
     """Run what is missing, print the tables and, if wanted, write the rows as JSON."""
     arguments = parse()
-    report = Report(measure(arguments), ours=OURS)
+    report = Report(measure(arguments), ours=OURS, peers=PEERS)
     print(f"search quality; {platform.machine()}, Python {platform.python_version()}")
     for line in report.lines():
         print(line)

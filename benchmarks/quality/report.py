@@ -14,13 +14,19 @@ _WIDTH = 27
 
 
 class Report:
-    """Tables and rows of a set of runs."""
+    """Tables and rows of a set of runs.
 
-    def __init__(self, runs: _Runs, *, ours: Collection[str]) -> None:
+    Args:
+        runs: As `run` records them.
+        ours: What is judged.
+        peers: What it is judged by; ablations are neither.
+    """
+
+    def __init__(self, runs: _Runs, *, ours: Collection[str], peers: Collection[str]) -> None:
         self._runs = runs
         self._methods = list(dict.fromkeys(run["method"] for run in runs if run["spent"]))
         self._ours = [each for each in self._methods if each in ours]
-        self._peers = [each for each in self._methods if each not in ours]
+        self._peers = [each for each in self._methods if each in peers]
         by_budget = {budget: Shares(runs, budget) for budget in BUDGETS}
         self._by_budget = {
             budget: shares for budget, shares in by_budget.items() if shares.problems

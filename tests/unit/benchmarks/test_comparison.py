@@ -73,7 +73,7 @@ def test_a_method_is_behind_only_where_the_difference_is_significant() -> None:
 
 def test_rows_hold_ours_against_the_best_peer() -> None:
     table = runs({"ours": [0.6, 0.7], "peer": [0.4, 0.5]})
-    rows = {row["name"]: row for row in Report(table, ours=["ours"]).rows()}
+    rows = {row["name"]: row for row in Report(table, ours=["ours"], peers=["peer"]).rows()}
     share = rows["p at 25, ours"]
     assert share["value"] == pytest.approx(0.65)
     assert share["baseline"] == share["target"] == pytest.approx(0.45)
@@ -85,7 +85,16 @@ def test_rows_hold_ours_against_the_best_peer() -> None:
 
 def test_a_method_that_never_evaluated_is_named_as_failed_and_not_ranked() -> None:
     failed = {**runs({"broken": [0.0]})[0], "spent": 0.0, "error": "Traceback\nImportError: no"}
-    report = Report([*runs({"a": [0.5]}), failed], ours=[])
+    report = Report([*runs({"a": [0.5]}), failed], ours=[], peers=["a", "broken"])
     text = "\n".join(report.lines())
     assert "failed: broken on p, 1 runs: ImportError: no" in text
     assert [row["name"] for row in report.rows()] == ["mean rank at 25, a", "p at 25, a"]
+
+
+def test_an_ablation_is_shown_and_judges_nobody() -> None:
+    table = runs({"ours": [0.6, 0.7], "ours-without": [0.8, 0.9], "peer": [0.4, 0.5]})
+    report = Report(table, ours=["ours"], peers=["peer"])
+    assert "   25 p                        peer" in "\n".join(report.lines())
+    rows = {row["name"]: row for row in report.rows()}
+    assert rows["p at 25, ours-without"]["value"] == pytest.approx(0.85)
+    assert rows["p at 25, ours"]["baseline"] == pytest.approx(0.45)
