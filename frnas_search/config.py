@@ -242,6 +242,7 @@ class TrainingSection(Section):
     ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt | None = None
     memory_gb: PositiveNumber | None = None
     timeout_seconds: PositiveNumber | None = None
     checkpoint_seconds: Annotated[Number, Field(ge=0)] = 600.0
@@ -338,12 +339,21 @@ def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
     return config
 
 
-def with_slots(config: RunConfig) -> RunConfig:
-    """The same with the slots of its virtual clock, so that other workers do not change them."""
-    if not config.search.virtual_time or config.search.slots is not None:
+def with_fixed_workers(config: RunConfig) -> RunConfig:
+    """The same; in virtual time with what must not change with the workers.
+
+    That is the number of slots, and that of threads, by which the last bits of a result go.
+    """
+    if not config.search.virtual_time:
         return config
-    search = config.search.model_copy(update={"slots": config.workers.local})
-    return config.model_copy(update={"search": search})
+    slots = {"slots": config.search.slots or config.workers.local}
+    threads = {"threads": config.training.threads or 1}
+    return config.model_copy(
+        update={
+            "search": config.search.model_copy(update=slots),
+            "training": config.training.model_copy(update=threads),
+        }
+    )
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:

@@ -18,7 +18,7 @@ from frnas_search.cluster import (
     resolve_scheduler,
     worker_slots,
 )
-from frnas_search.config import RunConfig, with_absolute_paths, with_families, with_slots
+from frnas_search.config import RunConfig, with_absolute_paths, with_families, with_fixed_workers
 from frnas_search.constraints import violations
 from frnas_search.coordinator import Coordinator, StopSignal, Watcher
 from frnas_search.dask_executor import DaskExecutor
@@ -93,6 +93,7 @@ def new_search(
     """
     run = RunDirectory(runs_directory / config.name)
     refuse_other_run(run)
+    config = with_fixed_workers(config)
     prepared = prepare(config)
     earlier = warm_start(config, prepared, runs_directory)
     plan = _Plan(run=run, config=config, prepared=prepared, warm_started=earlier)
@@ -142,7 +143,7 @@ def resumed_search(
         RunLockedError: Another coordinator is at work on it.
         ReplayError: The optimizer does not propose what the log holds.
     """
-    config = resumed_config(run, overrides)
+    config = with_fixed_workers(resumed_config(run, overrides))
     prepared = prepare(config)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
@@ -203,7 +204,7 @@ def retraining(
     Raises:
         As `resumed_search`.
     """
-    config = resumed_config(run, overrides)
+    config = with_fixed_workers(resumed_config(run, overrides))
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
@@ -226,7 +227,7 @@ def retraining(
 def _self_contained(plan: _Plan) -> RunConfig:
     """The run file with all it points to made the run's own: backbones, a user's space."""
     config, run, space = plan.config, plan.run, plan.prepared.space
-    config = with_absolute_paths(with_slots(with_families(config, families_in_use(space))))
+    config = with_absolute_paths(with_families(config, families_in_use(space)))
     if not space.definition:
         return config
     write_text_atomically(run.space, space.definition)
@@ -319,7 +320,7 @@ def _coordinator(
 
 def _ordered(executor: Executor, config: RunConfig, log: Sequence[LoggedEvent]) -> Executor:
     """The executor, in virtual time where the run file says so."""
-    slots = with_slots(config).search.slots
+    slots = config.search.slots
     if slots is None:
         return executor
     return VirtualTimeExecutor(executor, clock_of_log(log, n_slots=slots, seed=config.seed))

@@ -53,6 +53,9 @@ from workers.training import (
 
 logger = logging.getLogger(__name__)
 
+_OWN_THREADS = torch.get_num_threads()
+"""What the process was started with; a job may want others."""
+
 _DETAIL_LINES = 12
 _FAILURES: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (torch.OutOfMemoryError, FailureKind.OUT_OF_MEMORY),
@@ -134,6 +137,7 @@ def _run(job: TrialJob, progress: _Progress, clock: Callable[[], float]) -> dict
     progress.architecture = _architecture(candidate, pack)
     network_costs = _size_costs(progress.architecture)
     require_within(job.constraints, network_costs)
+    torch.set_num_threads(job.training.threads or _OWN_THREADS)
     device = choose_device(job.training.device)
     progress.device = _device_name(device)
     data = training_set(pack, device, group=job.data.group)
@@ -289,7 +293,7 @@ def _checkpoint_directory(job: TrialJob) -> Path:
 def _fingerprint(job: TrialJob) -> str:
     """Everything the weights depend on; where and how long they are trained does not count."""
     recipe = asdict(job.training)
-    for field in ("device", "memory_gb", "timeout_seconds", "checkpoint_seconds"):
+    for field in ("device", "threads", "memory_gb", "timeout_seconds", "checkpoint_seconds"):
         del recipe[field]
     return fingerprint(
         {

@@ -47,6 +47,8 @@ class TrainingSettings:
             horizontal flip is on whenever the strength is above 0.
         erasing: Probability of a grey rectangle in a training picture.
         ema_decay: 0 evaluates the weights themselves; else an exponential moving average.
+        threads: On the CPU; None takes as many as the worker has. Sums, and so the last bits of a
+            result, depend on it.
         timeout_seconds: A trial that takes longer is ended and recorded as timed out.
         memory_gb: Gigabytes (10^9 bytes) that a training step may take; None takes nine tenths of
             what is free when it starts. A batch that needs more is trained in parts.
@@ -68,6 +70,7 @@ class TrainingSettings:
     ema_decay: float = 0.0
     precision: Precision = "auto"
     device: Device = "auto"
+    threads: int | None = None
     memory_gb: float | None = None
     timeout_seconds: float | None = None
     checkpoint_seconds: float = 600.0

@@ -237,3 +237,25 @@ def test_the_path_of_a_run_works_like_its_name(shell: Shell, tmp_path: Path) -> 
     assert shell.frnas("search", "tiny.yaml", "--set", "stop.trials=1").code == 0
     by_name = shell.frnas("status", "tiny", "--json").output
     assert shell.frnas("status", str(tmp_path / "runs/tiny"), "--json").output == by_name
+
+
+def test_virtual_time_gives_the_same_trials_with_other_workers_and_after_a_kill(
+    shell: Shell,
+) -> None:
+    virtual = ("search", "tiny.yaml", "--virtual-time", "--slots", "3")
+    done = shell.frnas(*virtual, "--set", "workers.local=1", "--set", "name=alone")
+    assert done.code == 0, done.errors
+
+    search = shell.start(*virtual)  # with two workers
+    shell.wait_for_told(3, search)
+    os.killpg(search.pid, signal.SIGKILL)
+    search.wait()
+    done = shell.frnas("search", "--resume", "tiny")
+    assert done.code == 0, done.errors
+
+    def results(run: str) -> list[tuple[Any, ...]]:
+        names = ("trial_id", "config_id", "rung", "configuration", "costs", "failure")
+        return [tuple(trial[name] for name in names) for trial in shell.trials(run)]
+
+    assert len(results("alone")) == 8
+    assert results("tiny") == results("alone")

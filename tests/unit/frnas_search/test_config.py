@@ -21,6 +21,7 @@ from frnas_search.config import (
     SpaceSection,
     TrainingSection,
     parse_run_config,
+    with_fixed_workers,
 )
 from frnas_search.errors import RunFileError
 from frnas_search.run_file import load_run_config, override, read_yaml, to_yaml
@@ -617,3 +618,17 @@ def test_a_deadline_is_kept_in_utc_however_it_is_written(text: str, write: Write
 def test_what_is_no_time_with_a_zone_is_no_deadline(text: str) -> None:
     with pytest.raises(RunFileError, match=r"stop\.deadline: is .* give a time with its zone"):
         parsed(f"stop.deadline={text}")
+
+
+def test_virtual_time_fixes_what_must_not_change_with_the_workers() -> None:
+    plain = RunConfig.model_validate(MINIMAL)
+    assert with_fixed_workers(plain) == plain
+
+    def fixed(**training: int) -> tuple[int | None, int | None]:
+        search = {"virtual_time": True}
+        raw = {**MINIMAL, "search": search, "workers": {"local": 5}, "training": training}
+        config = with_fixed_workers(RunConfig.model_validate(raw))
+        return config.search.slots, config.training.threads
+
+    assert fixed() == (5, 1)
+    assert fixed(threads=4) == (5, 4)

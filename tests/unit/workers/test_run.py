@@ -466,3 +466,15 @@ def test_a_mitigation_that_does_not_fit_the_data_is_a_data_error(
     assert outcome.failure is FailureKind.DATA_ERROR
     assert "'child'" in outcome.detail
     assert outcome.epochs_trained == 0
+
+
+def test_a_job_says_how_many_threads_train_it_and_the_next_has_the_workers_own(
+    job: TrialJob,
+) -> None:
+    own = torch.get_num_threads()
+    other = own + 1
+    run_trial(replace(job, training=replace(job.training, threads=other)))
+    assert torch.get_num_threads() == other
+    outcome = run_trial(at_epochs(job, 3))
+    assert torch.get_num_threads() == own
+    assert outcome.epochs_trained == 1  # threads do not make it another training
