@@ -254,9 +254,10 @@ def test_when_the_worker_is_killed_its_training_ends(endless: TrialJob, tmp_path
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_kill_from_outside_is_a_lost_worker(start: Start, job: TrialJob, name: str) -> None:
-    outcome = start(f"{FIRST_LINE_THEN}os.kill(os.getpid(), signal.{name}); time.sleep(60)").run(
-        job
-    )
+    # Tests that run in the background of a shell have SIGINT ignored, and so would the child.
+    ready = "" if name == "SIGKILL" else f"signal.signal(signal.{name}, signal.SIG_DFL); "
+    kill = f"{ready}os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+    outcome = start(f"{FIRST_LINE_THEN}{kill}").run(job)
     assert outcome.failure is FailureKind.WORKER_LOST
     assert name in outcome.detail
 
