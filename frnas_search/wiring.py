@@ -204,7 +204,7 @@ def retraining(
     Raises:
         As `resumed_search`.
     """
-    config = with_fixed_workers(resumed_config(run, overrides))
+    config = resumed_config(run, overrides)
     prepared = prepare(config)
     plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
