@@ -34,12 +34,7 @@ def _full(search: Search) -> Optimizer:
 
 def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Optimizer:
     """The engine as it is with so many trials in flight."""
-    return told_late(_ours(search, **parts), n_workers - 1)
-
-
-def told_late(optimizer: Optimizer, n_later: int) -> Optimizer:
-    """An optimizer that learns each result only when so many later trials were begun."""
-    return _Late(optimizer, n_later)
+    return ToldLate(_ours(search, **parts), n_workers - 1)
 
 
 def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
@@ -77,8 +72,8 @@ class _Full:
         self._optimizer.close()
 
 
-class _Late:
-    """See `told_late`."""
+class ToldLate:
+    """An optimizer that learns each result only when so many later trials were begun."""
 
     def __init__(self, optimizer: Optimizer, n_later: int) -> None:
         self._optimizer = optimizer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from benchmarks.methods import ABLATIONS, OURS, told_late
+from benchmarks.methods import ABLATIONS, OURS, ToldLate
 from benchmarks.quality.run import run
 from frnas_search.optimizer import Proposal
 from tests.unit.benchmarks.tiny_problem import TinyProblem
@@ -43,7 +43,7 @@ class Counter:
 
 
 def asked(counter: Counter, n: int) -> None:
-    late = told_late(counter, 3)
+    late = ToldLate(counter, 3)
     for _ in range(n):
         proposal = late.ask()
         assert proposal is not None
