@@ -19,8 +19,9 @@ from frnas_search.cluster import connect, resolve_scheduler
 from frnas_search.dask_executor import DaskExecutor
 from frnas_search.executor import ExecutorEvent
 from frnas_search.state import Finished, SlotsChanged
-from results.trial import FailureKind, TrialOutcome, TrialRequest
+from results.trial import FailureKind, TrialOutcome
 from search_space.candidate import SpaceSettings
+from tests.fakes import doomed_job
 from workers.pack import open_pack
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
 from workers.synthetic import SyntheticSettings, synthetic_pack
@@ -39,31 +40,14 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TrialJob:
         size=16, train_identities=8, val_identities=12, test_identities=4, images_per_identity=4
     )
     pack = open_pack(synthetic_pack(settings, folder))
-    return TrialJob(
-        request=TrialRequest(
-            trial_id="t0001",
-            config_id="c0001",
-            configuration={
-                "edge1": "0",
-                "edge2": "0",
-                "edge3": "0",
-                "head": "CosFace",
-                "optimizer": "SGD",
-                "lr_sgd": 0.1,
-            },
-            rung=0,
-            epochs=1,
-            seed=0,
-        ),
+    return replace(
+        doomed_job(1),
         data=DataSettings(pack=str(pack.path), digest=pack.digest, group="group"),
         space=SpaceSettings(width=0.02, embedding_size=8),
         training=TrainingSettings(device="cpu", batch_size=16, checkpoint_seconds=0.0),
         evaluation=EvaluationSettings(n_replicates=100),
-        objectives=("error", "rank_disparity"),
         max_epochs=ENDLESS_EPOCHS,
-        split="val",
         run_directory=str(folder),
-        checkpoint_directory="c",
     )
 
 

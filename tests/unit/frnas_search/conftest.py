@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -19,9 +19,8 @@ from results.objectives import objective
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from results.view import fold
-from search_space.candidate import SpaceSettings
-from tests.fakes import ScriptedOptimizer
-from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from tests.fakes import ScriptedOptimizer, doomed_job
+from workers.settings import TrialJob
 
 RUNGS = (1, 3, 9)
 OPENED = RunOpened(
@@ -45,18 +44,7 @@ def proposal(number: int, rung: int = 2) -> Proposal:
 
 
 def job_of(request: TrialRequest) -> TrialJob:
-    return TrialJob(
-        request=request,
-        data=DataSettings(pack="p", digest="d", group="g"),
-        space=SpaceSettings(),
-        training=TrainingSettings(),
-        evaluation=EvaluationSettings(),
-        objectives=("error", "rank_disparity"),
-        max_epochs=9,
-        split="val",
-        run_directory="/r",
-        checkpoint_directory="c",
-    )
+    return replace(doomed_job(1), request=request, max_epochs=9)
 
 
 def succeed(job: TrialJob) -> TrialOutcome:
