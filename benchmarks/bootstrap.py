@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.atomic import write_json_atomically
-from workers.bootstrap import bootstrap_intervals
-from workers.metrics import Ranks, costs_of, evaluate_ranks
-from workers.permutation import permutation_p_values
+from workers.evaluation.bootstrap import bootstrap_intervals
+from workers.evaluation.identification_metrics import Ranks, costs_of, evaluate_ranks
+from workers.evaluation.permutation import permutation_p_values
 
 IMAGES_PER_IDENTITY = 10
 N_REPLICATES = 1000

@@ -18,7 +18,7 @@ from benchmarks.problems.problem import Problem, normalised_volume
 from benchmarks.problems.vgg_table import VggTable
 from results.atomic import write_json_atomically
 from results.pareto import FloatArray, non_dominated
-from search_space.space import plain
+from search_space.definition.space import plain
 
 N_SAMPLES = 60_000
 SEED = 0

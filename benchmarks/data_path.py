@@ -26,15 +26,15 @@ from torch import Tensor
 
 from results.atomic import write_json_atomically
 from search_space.candidate import Candidate, HeadChoice, TimmArchitecture
-from workers.augmentation import augment, draw_changes
-from workers.decoding import to_array
-from workers.pack import Pack, open_pack
-from workers.pack_settings import PackSettings
-from workers.packing import pack_source
-from workers.pictures import TrainingSet, training_set
-from workers.recipe import plan
+from workers.data.importing.decoding import to_array
+from workers.data.importing.packing import pack_source
+from workers.data.packs.pack import Pack, open_pack
+from workers.data.pictures import TrainingSet, training_set
+from workers.data.sources.pack_settings import PackSettings
 from workers.settings import Device, TrainingSettings
-from workers.training import start_training, train_epoch
+from workers.training.augmentation import augment, draw_changes
+from workers.training.loop import start_training, train_epoch
+from workers.training.recipe import plan
 
 BACKBONE = "mobilenetv3_small_050"
 SOURCE_SIZE = (178, 218)

@@ -31,15 +31,15 @@ from ConfigSpace import (
     Integer,
 )
 
-from frnas_search.coordinator import Coordinator, StopSignal
-from frnas_search.executor import Attendance, ExecutorEvent
-from frnas_search.limits import Limits
-from frnas_search.optimizer import proposal_of
-from frnas_search.replay import replay
-from frnas_search.request_factory import RequestFactory
-from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
-from frnas_search.state import Finished, SearchState, SlotsChanged
+from frnas_search.coordinator.coordinator import Coordinator, StopSignal
+from frnas_search.coordinator.executor import Attendance, ExecutorEvent
+from frnas_search.coordinator.limits import Limits
+from frnas_search.coordinator.optimizer import proposal_of
+from frnas_search.coordinator.replay import replay
+from frnas_search.coordinator.requests import RequestFactory
+from frnas_search.coordinator.state import Finished, SearchState, SlotsChanged
+from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
 from results.events import Asked, LoggedEvent, RunOpened, Told
 from results.objectives import objective

@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from frnas_search.optimizer import Proposal
-from frnas_search.proposer import ProposerSettings
-from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.smac.maximizer import ProposerSettings
+from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.peers.search import Factory, Search
-    from frnas_search.optimizer import Optimizer
+    from frnas_search.coordinator.optimizer import Optimizer
 
 
 def _ours(search: Search, **parts: Any) -> SmacOptimizer:

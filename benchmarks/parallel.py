@@ -23,9 +23,9 @@ from ConfigSpace import ConfigurationSpace, Float
 
 from benchmarks.peers.search import Search
 from benchmarks.peers.smac_facades import hyperband
-from frnas_search.optimizer import Optimizer, Proposal
-from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.coordinator.optimizer import Optimizer, Proposal
+from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
 from results.objectives import objective
 

@@ -25,13 +25,13 @@ from smac.runhistory.dataclasses import TrialInfo
 
 from benchmarks.peers.search import Search
 from benchmarks.peers.smac_facades import full_fresh
-from frnas_search.optimizer import Optimizer, Proposal
-from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.coordinator.optimizer import Optimizer, Proposal
+from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
 from results.objectives import objective
 from search_space.candidate import SpaceSettings
-from search_space.space import build_space, plain
+from search_space.definition.space import build_space, plain
 
 OBJECTIVES = tuple(objective(name, n_identities=100) for name in ("error", "rank_disparity"))
 ONE_RUNG = Fidelity(min_epochs=27, max_epochs=27)

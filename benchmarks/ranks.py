@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from results.atomic import write_json_atomically
-from workers.ranks import leave_one_out_ranks
+from workers.evaluation.ranks import leave_one_out_ranks
 
 N_DIMENSIONS = 512
 IMAGES_PER_IDENTITY = 10

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from results.atomic import write_json_atomically
-from search_space.backbones import try_out
+from search_space.backbones.timm_backbones import try_out
 from search_space.build import architecture_hash, build_network, build_on_meta
 from search_space.candidate import (
     Architecture,
@@ -40,9 +40,9 @@ from search_space.candidate import (
     TimmArchitecture,
     Value,
 )
-from search_space.decode import configuration_faults, decode
-from search_space.families import SHIPPED_FAMILIES
-from search_space.space import fingerprint, sample
+from search_space.definition.decode import configuration_faults, decode
+from search_space.definition.families import SHIPPED_FAMILIES
+from search_space.definition.space import fingerprint, sample
 
 WIDTH = 0.1
 IMAGE_SIZE = 32

@@ -25,21 +25,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frnas_search.config import RunConfig
-from frnas_search.run_file import load_run_config
-from frnas_search.space_preparation import named_configuration
+from frnas_search.config.run_config import RunConfig
+from frnas_search.config.run_file import load_run_config
+from frnas_search.launch.space_preparation import named_configuration
 from results.atomic import write_json_atomically
 from search_space.candidate import Candidate, Mitigation, Value
-from search_space.decode import decode
-from workers.embedding import embed
-from workers.pack import Pack, open_pack
-from workers.pack_settings import PackSettings
-from workers.packing import pack_source
-from workers.pictures import Pictures, TrainingSet
-from workers.ranks import leave_one_out_ranks
-from workers.recipe import plan, recipe_of
+from search_space.definition.decode import decode
+from workers.data.importing.packing import pack_source
+from workers.data.packs.pack import Pack, open_pack
+from workers.data.pictures import Pictures, TrainingSet
+from workers.data.sources.pack_settings import PackSettings
+from workers.evaluation.embedding import embed
+from workers.evaluation.ranks import leave_one_out_ranks
 from workers.settings import TrainingSettings
-from workers.training import start_training, train_epoch
+from workers.training.loop import start_training, train_epoch
+from workers.training.recipe import plan, recipe_of
 
 SIZE = 96
 RECIPE = Path(__file__).parents[1] / "configs" / "faces.yaml"

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.activation_memory import saved_activation_bytes
-from search_space.backbones import build_backbone
+from search_space.backbones.timm_backbones import build_backbone
 from search_space.candidate import (
     Architecture,
     Candidate,
@@ -19,9 +19,9 @@ from search_space.candidate import (
     DualPathArchitecture,
     TimmArchitecture,
 )
-from search_space.cell_network import CellNetwork
+from search_space.cells.network import CellNetwork
+from search_space.cells.stages import as_dag
 from search_space.network import FaceNetwork
-from search_space.stages import as_dag
 
 _MEASURED_PICTURES = 2
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from search_space.candidate import Candidate, DagArchitecture, TimmArchitecture
 from search_space.cell import SKIP, Cell, Edge
-from search_space.stages import BlockSize, EdgeSize, as_dag, block_sizes, stem_channels
-from search_space.variants import VariantRecord
+from search_space.cells.stages import BlockSize, EdgeSize, as_dag, block_sizes, stem_channels
+from search_space.definition.variants import VariantRecord
 
 _STEM_KERNEL = 7
 

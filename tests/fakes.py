@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
-from frnas_search.optimizer import Proposal
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob

@@ -19,9 +19,9 @@ from results.atomic import write_bytes_atomically, write_json_atomically
 from results.trial import Configuration
 from search_space.build import build_network
 from search_space.candidate import SpaceSettings, settings_from_json
-from search_space.decode import decode
-from workers.embedding import embed_batch
+from search_space.definition.decode import decode
 from workers.errors import CheckpointError
+from workers.evaluation.embedding import embed_batch
 
 SCHEMA = "frnas.model/1"
 WEIGHTS_NAME = "model.safetensors"

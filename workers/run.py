@@ -19,15 +19,10 @@ import torch
 from results.trial import Architecture, FailureKind, TrialOutcome
 from search_space.build import network_cost
 from search_space.candidate import Candidate
-from search_space.decode import decode
+from search_space.definition.decode import decode
 from search_space.errors import InvalidConfigurationError
-from workers.checkpoints import (
-    Checkpoint,
-    fingerprint,
-    latest_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from workers.data.packs.pack import Pack, open_pack
+from workers.data.pictures import TrainingSet, choose_device, training_set
 from workers.errors import (
     CheckpointError,
     CollapsedError,
@@ -35,21 +30,32 @@ from workers.errors import (
     NotEnoughMemoryError,
     TrainingDivergedError,
 )
-from workers.evaluation import Evaluation, evaluate
-from workers.memory import SMALLEST_PART, MemoryPlan, available_bytes, measure_step, plan_memory
+from workers.evaluation.evaluate import Evaluation, evaluate
 from workers.models import ModelDescription, save_model
-from workers.pack import Pack, open_pack
-from workers.pictures import TrainingSet, choose_device, training_set
-from workers.recipe import Schedule, plan, recipe_of, uses_bfloat16
 from workers.settings import TrialJob
-from workers.throughput import milliseconds_per_image
-from workers.training import (
+from workers.training.checkpoints import (
+    Checkpoint,
+    fingerprint,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from workers.training.loop import (
     Training,
     restore,
     start_training,
     to_checkpoint,
     train_epoch,
 )
+from workers.training.memory import (
+    SMALLEST_PART,
+    MemoryPlan,
+    available_bytes,
+    measure_step,
+    plan_memory,
+)
+from workers.training.recipe import Schedule, plan, recipe_of, uses_bfloat16
+from workers.training.throughput import milliseconds_per_image
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from ConfigSpace import (
 
 from benchmarks.peers.activity import active_values
 from benchmarks.peers.search import Search
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 
 
 class OptunaStudy:

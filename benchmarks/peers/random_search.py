@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.peers.search import Search
-from frnas_search.optimizer import Proposal
-from search_space.space import plain
+from frnas_search.coordinator.optimizer import Proposal
+from search_space.definition.space import plain
 
 
 class RandomSearch:

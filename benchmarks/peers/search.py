@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
-    from frnas_search.optimizer import Optimizer
-    from frnas_search.schedule import Fidelity
+    from frnas_search.coordinator.optimizer import Optimizer
+    from frnas_search.optimizers.fidelity import Fidelity
     from results.objectives import Objective
 
 

@@ -23,9 +23,9 @@ from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
 from benchmarks.peers.search import Search
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 from results.pareto import FloatArray
-from search_space.space import plain
+from search_space.definition.space import plain
 
 # A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
 _JUST_BELOW = 1 - 1e-9

@@ -27,7 +27,7 @@ from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidel
 
 from benchmarks.peers.activity import active_values
 from benchmarks.peers.search import Search
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 
 _RESOURCE = "resource"
 

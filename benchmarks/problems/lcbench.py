@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.problems.boxes import box_of
 from benchmarks.problems.problem import Box, Values, fractions_of
 from benchmarks.problems.yahpo import Columns, Surrogate, read_space
-from frnas_search.schedule import Fidelity
+from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
 
 _COLUMNS = Columns(

@@ -16,7 +16,7 @@ from results.hypervolume import hypervolume
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
-    from frnas_search.schedule import Fidelity
+    from frnas_search.optimizers.fidelity import Fidelity
     from results.objectives import Objective
     from results.pareto import FloatArray
 

@@ -15,7 +15,7 @@ from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
 
 from benchmarks.problems.boxes import box_of
 from benchmarks.problems.problem import Box, Values, fractions_of
-from frnas_search.schedule import Fidelity
+from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import objective
 
 HEADS = ("ArcFace", "CosFace", "MagFace")

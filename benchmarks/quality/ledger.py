@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.problems.problem import Values
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 
 _Key = tuple[tuple[str, bool | int | float | str], ...]
 

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.peers.search import Factory, Search
 from benchmarks.problems.problem import Box, Problem
 from benchmarks.quality.ledger import Ledger
-from frnas_search.optimizer import Optimizer
+from frnas_search.coordinator.optimizer import Optimizer
 
 BUDGETS = (25, 50, 100, 200)
 """At which the front is measured, in full evaluations."""

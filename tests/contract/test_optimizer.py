@@ -32,15 +32,15 @@ from ConfigSpace import (
 )
 from ConfigSpace import Configuration as SpaceConfiguration
 
+from frnas_search.coordinator.optimizer import Optimizer, Proposal
 from frnas_search.errors import ReplayError
-from frnas_search.optimizer import Optimizer, Proposal
-from frnas_search.random_optimizer import RandomOptimizer
-from frnas_search.schedule import Fidelity
-from frnas_search.smac_optimizer import SmacOptimizer
+from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.random import RandomOptimizer
+from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
-from search_space.decode import decode
-from search_space.space import build_space, sample
+from search_space.definition.decode import decode
+from search_space.definition.space import build_space, sample
 from tests.fakes import PromotingOptimizer, ScriptedOptimizer
 
 FIDELITY = Fidelity(min_epochs=3, max_epochs=27)
@@ -71,7 +71,7 @@ def by_optuna(kind: str) -> Make:
     def made(
         space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
     ) -> Optimizer:
-        from frnas_search.optuna_optimizer import OptunaOptimizer
+        from frnas_search.optimizers.optuna import OptunaOptimizer
 
         common = {"kind": kind, "n_initial_configurations": 5, "population": 6, **options}
         return OptunaOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)

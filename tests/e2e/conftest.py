@@ -111,7 +111,7 @@ class Shell:
 
     @staticmethod
     def _command(arguments: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "frnas_search.cli", *arguments]
+        return [sys.executable, "-m", "frnas_search.cli.main", *arguments]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import RUN_FILE, CompletedCommand, Shell
-from workers.pack import GroupColumn, PackTable, write_pack
-from workers.tensor_file import encode_header, open_tensor_file
+from workers.data.packs.pack import GroupColumn, PackTable, write_pack
+from workers.data.packs.tensor_file import encode_header, open_tensor_file
 
 pytestmark = pytest.mark.timeout(120)
 

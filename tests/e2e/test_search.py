@@ -22,7 +22,7 @@ from results.schema import SchemaName, schema
 from results.sqlite_store import SqliteStore
 from results.trial import TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
-from search_space.space import sample
+from search_space.definition.space import sample
 from tests.e2e.conftest import CompletedCommand, Shell
 from workers.models import load_model
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from frnas_search.cluster import connect, resolve_scheduler
-from frnas_search.dask_executor import DaskExecutor
-from frnas_search.executor import ExecutorEvent
-from frnas_search.state import Finished, SlotsChanged
+from frnas_search.coordinator.executor import ExecutorEvent
+from frnas_search.coordinator.state import Finished, SlotsChanged
+from frnas_search.executors.cluster import connect, resolve_scheduler
+from frnas_search.executors.dask import DaskExecutor
 from results.trial import FailureKind, TrialOutcome
 from search_space.candidate import SpaceSettings
 from tests.fakes import doomed_job
-from workers.pack import open_pack
+from workers.data.packs.pack import open_pack
+from workers.data.synthetic import SyntheticSettings, synthetic_pack
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
-from workers.synthetic import SyntheticSettings, synthetic_pack
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -66,7 +66,7 @@ class Cluster:
         self.file = folder / "scheduler.json"
 
     def start(
-        self, *arguments: str, module: str = "frnas_search.cli", folder: Path | None = None
+        self, *arguments: str, module: str = "frnas_search.cli.main", folder: Path | None = None
     ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

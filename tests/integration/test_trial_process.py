@@ -16,6 +16,8 @@ import pytest
 
 from results.trial import Configuration, FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
+from workers.data.synthetic import SyntheticSettings, write_synthetic
+from workers.processes.trial_process import TrialProcess
 from workers.settings import (
     DataSettings,
     EvaluationSettings,
@@ -23,8 +25,6 @@ from workers.settings import (
     TrialJob,
     job_to_json,
 )
-from workers.synthetic import SyntheticSettings, write_synthetic
-from workers.trial_process import TrialProcess
 
 DEADLINE_SECONDS = 60.0
 ANSWER = """
@@ -231,7 +231,7 @@ def test_when_the_worker_is_killed_its_training_ends(endless: TrialJob, tmp_path
     program = (
         "import json, sys\n"
         "from workers.settings import job_from_json\n"
-        "from workers.trial_process import TrialProcess\n"
+        "from workers.processes.trial_process import TrialProcess\n"
         "process = TrialProcess()\n"
         "def say_pid():\n"
         "    print(process._child.pid, flush=True)\n"

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from distributed import Client
 
-from frnas_search.cluster import local_cluster, worker_slots
-from frnas_search.dask_executor import DaskExecutor
-from frnas_search.executor import Executor, InlineExecutor
-from frnas_search.state import Finished
-from frnas_search.virtual_clock import VirtualClock
-from frnas_search.virtual_time import VirtualTimeExecutor
+from frnas_search.coordinator.executor import Executor, InlineExecutor
+from frnas_search.coordinator.state import Finished
+from frnas_search.executors.cluster import local_cluster, worker_slots
+from frnas_search.executors.dask import DaskExecutor
+from frnas_search.executors.virtual_clock import VirtualClock
+from frnas_search.executors.virtual_time import VirtualTimeExecutor
 from tests.fakes import doomed_job, fail_at_once
 
 N_JOBS = 12

@@ -43,14 +43,14 @@ def test_this_test_sees_what_is_loaded() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "frnas_search.config",
-        "frnas_search.state",
-        "frnas_search.smac_optimizer",
+        "frnas_search.config.run_config",
+        "frnas_search.coordinator.state",
+        "frnas_search.optimizers.smac.optimizer",
         "frnas_search.api",
-        "workers.preflight",
+        "workers.processes.preflight",
         "workers.settings",
-        "workers.task",
-        "workers.trial_process",
+        "workers.processes.task",
+        "workers.processes.trial_process",
         "results.view",
     ],
 )
@@ -59,15 +59,15 @@ def test_the_coordinators_side_never_loads_torch(module: str) -> None:
 
 
 def test_what_a_scheduler_unpickles_loads_no_library_at_all() -> None:
-    assert loaded(["workers.task"], (*LIBRARIES, "numpy")) == []
+    assert loaded(["workers.processes.task"], (*LIBRARIES, "numpy")) == []
 
 
 def test_the_child_loads_torch_only_after_it_owns_its_standard_output() -> None:
-    assert loaded(["workers.child"], HEAVY) == []
+    assert loaded(["workers.processes.child"], HEAVY) == []
 
 
 def test_the_state_machine_needs_the_standard_library_only() -> None:
-    assert loaded(["frnas_search.state"], (*LIBRARIES, "numpy")) == []
+    assert loaded(["frnas_search.coordinator.state"], (*LIBRARIES, "numpy")) == []
 
 
 def test_records_need_no_library_of_the_search() -> None:

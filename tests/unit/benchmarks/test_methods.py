@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.methods import ABLATIONS, OURS, ToldLate
 from benchmarks.quality.run import run
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 from tests.unit.benchmarks.tiny_problem import TinyProblem
 
 

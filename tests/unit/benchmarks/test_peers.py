@@ -21,7 +21,7 @@ from benchmarks.methods import METHODS
 from benchmarks.peers.activity import active_values
 from benchmarks.peers.search import Search
 from benchmarks.quality.run import built
-from frnas_search.schedule import Fidelity
+from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
 
 LIBRARIES = {"optuna": "optuna", "syne-tune": "syne_tune"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ from benchmarks.problems.catalogue import PROBLEMS
 from benchmarks.problems.problem import Box, Problem
 from benchmarks.problems.vgg_table import VggTable
 from results.pareto import non_dominated
-from search_space.space import plain
-
-SHARED = Path(__file__).parents[4] / "shared"
+from search_space.definition.space import plain
+from tests.places import SHARED
 
 
 def load(name: str) -> Problem:

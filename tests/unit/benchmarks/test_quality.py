@@ -13,7 +13,7 @@ from benchmarks.peers.search import Search
 from benchmarks.quality.journal import append_run, read_runs
 from benchmarks.quality.ledger import Ledger
 from benchmarks.quality.run import BUDGETS, run, shares
-from frnas_search.optimizer import Proposal
+from frnas_search.coordinator.optimizer import Proposal
 from tests.unit.benchmarks.tiny_problem import TinyProblem
 
 RUNGS = (1 / 9, 1 / 3, 1.0)

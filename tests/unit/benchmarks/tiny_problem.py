@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
 
 from benchmarks.problems.problem import Box, Values, fractions_of
-from frnas_search.schedule import Fidelity
+from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
 
 

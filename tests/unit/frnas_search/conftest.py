@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from frnas_search.coordinator import Coordinator, StopSignal, Watcher
-from frnas_search.executor import InlineExecutor
-from frnas_search.limits import Limits
-from frnas_search.optimizer import Proposal
-from frnas_search.request_factory import RequestFactory
-from frnas_search.state import SearchState
+from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
+from frnas_search.coordinator.executor import InlineExecutor
+from frnas_search.coordinator.limits import Limits
+from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.coordinator.requests import RequestFactory
+from frnas_search.coordinator.state import SearchState
 from results.events import RunOpened
 from results.objectives import objective
 from results.store import InMemoryStore

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import math
-from pathlib import Path
 
 import moocore
 import numpy as np
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from results.pareto import FloatArray, dominated_by, dominates_any, non_dominated
+from tests.places import SHARED
 
-PREDECESSOR = Path(__file__).parents[4] / "shared/frnas-results/analysis/vgg_val_phase1.csv"
+PREDECESSOR = SHARED / "frnas-results/analysis/vgg_val_phase1.csv"
 
 # Few distinct values, so that ties and duplicates are common.
 tables = st.tuples(st.integers(0, 12), st.integers(1, 4)).flatmap(

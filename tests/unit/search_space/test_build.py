@@ -8,7 +8,8 @@ import pytest
 import timm
 import torch
 
-from search_space import backbones, prediction
+from search_space import prediction
+from search_space.backbones import timm_backbones
 from search_space.build import architecture_hash, build_network, build_on_meta, network_cost
 from search_space.candidate import (
     Candidate,
@@ -18,9 +19,9 @@ from search_space.candidate import (
     TimmArchitecture,
 )
 from search_space.cell import Edge, canonical_cell
+from search_space.cells.stages import as_dag
+from search_space.definition.families import SHIPPED_FAMILIES
 from search_space.errors import InvalidConfigurationError
-from search_space.families import SHIPPED_FAMILIES
-from search_space.stages import as_dag
 
 # The smallest of some families; benchmarks/spaces.py goes through all variants of all families.
 SOME_SHIPPED = [
@@ -42,9 +43,9 @@ def backbone(variant: str, family: str = "test") -> Candidate:
 
 @pytest.fixture(autouse=True)
 def fresh_recipes() -> Iterator[None]:
-    backbones.backbone_recipe.cache_clear()
+    timm_backbones.backbone_recipe.cache_clear()
     yield
-    backbones.backbone_recipe.cache_clear()
+    timm_backbones.backbone_recipe.cache_clear()
 
 
 @pytest.mark.parametrize("candidate", [CELL, backbone("test_resnet")], ids=["cell", "timm"])
@@ -227,7 +228,9 @@ def test_names_that_would_reach_for_the_network_are_refused() -> None:
 
 
 def test_a_backbone_that_wants_to_know_the_size_is_told() -> None:
-    assert backbones.backbone_recipe("vit_tiny_patch16_224", 1, 64).options == {"img_size": 64}
+    assert timm_backbones.backbone_recipe("vit_tiny_patch16_224", 1, 64).options == {
+        "img_size": 64
+    }
     candidate = backbone("vit_tiny_patch16_224")
     network = build_network(candidate, in_channels=1, image_size=64, seed=0).eval()
     with torch.no_grad():
@@ -235,7 +238,7 @@ def test_a_backbone_that_wants_to_know_the_size_is_told() -> None:
 
 
 def test_the_feature_size_is_measured() -> None:
-    recipe = backbones.backbone_recipe("mobilenetv3_small_050", 3, 64)
+    recipe = timm_backbones.backbone_recipe("mobilenetv3_small_050", 3, 64)
     assert recipe.feature_size == 1024
     with torch.device("meta"):
         model = timm.create_model("mobilenetv3_small_050", num_classes=0)

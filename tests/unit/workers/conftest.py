@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from workers.pack import GroupColumn, Pack, PackTable, open_pack, write_pack
+from workers.data.packs.pack import GroupColumn, Pack, PackTable, open_pack, write_pack
 
 SIZE = 32
 N_TRAIN, N_VAL, N_TEST, N_IMAGES = 8, 24, 4, 4

@@ -9,7 +9,7 @@ from torch import nn
 
 from search_space.build import build_network
 from search_space.candidate import SpaceSettings
-from search_space.decode import decode
+from search_space.definition.decode import decode
 from workers.errors import CheckpointError
 from workers.models import ModelDescription, load_model, save_model
 

@@ -18,9 +18,10 @@ from results.trial import (
     outcome_to_json,
 )
 from search_space.candidate import Mitigation, SpaceSettings
-from search_space.decode import decode
+from search_space.definition.decode import decode
 from search_space.errors import InvalidConfigurationError
-from workers.checkpoints import Checkpoint, save_checkpoint
+from workers.data.packs.pack import Pack
+from workers.data.pictures import TrainingSet
 from workers.errors import (
     CheckpointError,
     CollapsedError,
@@ -28,10 +29,7 @@ from workers.errors import (
     NotEnoughMemoryError,
     TrainingDivergedError,
 )
-from workers.memory import measure_step
 from workers.models import load_model
-from workers.pack import Pack
-from workers.pictures import TrainingSet
 from workers.run import failure_kind, run_trial
 from workers.settings import (
     DataSettings,
@@ -41,7 +39,9 @@ from workers.settings import (
     job_from_json,
     job_to_json,
 )
-from workers.training import Training, train_epoch
+from workers.training.checkpoints import Checkpoint, save_checkpoint
+from workers.training.loop import Training, train_epoch
+from workers.training.memory import measure_step
 
 SIZE, N_TRAIN = 32, 8  # of the pack
 CONFIGURATION = {

@@ -1,0 +1,1 @@
+"""The command line: options become calls, errors become one sentence."""

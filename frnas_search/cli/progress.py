@@ -1,0 +1,239 @@
+"""How far a search is, for whoever looks on: a live display on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from frnas_search.launch.provenance import utc_now
+from frnas_search.optimizers.warm_start import words_of
+from results.events import (
+    AttemptLost,
+    Ended,
+    Resumed,
+    RunOpened,
+    StopRequested,
+    Submitted,
+    Told,
+    WarmStarted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+    from frnas_search.coordinator.executor import Attendance
+    from results.events import LoggedEvent
+    from results.trial import TrialOutcome
+    from results.view import RunView
+
+logger = logging.getLogger(__name__)
+
+_SUMMARY_SECONDS = 60.0
+
+
+class LogWatcher:
+    """One line for each change of state, and a summary now and then.
+
+    Args:
+        run: The run's name.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, run: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._clock = clock
+        self._next_summary = clock() + _SUMMARY_SECONDS
+
+    def changed(self, view: RunView, logged: LoggedEvent) -> None:
+        """Say what happened."""
+        words, context = _words(view, logged)
+        if words:
+            logger.info(words, extra={"run": self._run, "event": logged.sequence, **context})
+
+    def tick(self, view: RunView, attendance: Attendance) -> None:
+        """Sum up once a minute."""
+        if self._clock() >= self._next_summary:
+            self._next_summary = self._clock() + _SUMMARY_SECONDS
+            logger.info("%s", summary(view, attendance), extra={"run": self._run})
+
+
+class LiveWatcher:
+    """A display at the bottom of the terminal, redrawn about once a second.
+
+    Args:
+        run: The run's name.
+        console: A terminal; log lines on it scroll by above the display.
+    """
+
+    def __init__(self, run: str, console: Console) -> None:
+        self._run = run
+        self._live = Live(console=console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> LiveWatcher:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def changed(self, view: RunView, logged: LoggedEvent) -> None:
+        """Nothing; the next tick shows it."""
+
+    def tick(self, view: RunView, attendance: Attendance) -> None:
+        """Draw anew."""
+        self._live.update(display(self._run, view, attendance))
+
+
+def summary(view: RunView, attendance: Attendance) -> str:
+    """The state of a search in one line."""
+    parts = [
+        f"{view.n_finished} done",
+        f"{view.n_running} running",
+        f"{view.n_failed} failed",
+        f"{view.epochs_spent} epochs",
+        f"best error {_best_error(view)}",
+        f"front {len(view.front())}",
+        f"hypervolume {view.hypervolume:.4g}",
+        f"{attendance.n_workers} workers",
+        f"time left {_duration(seconds_left(view))}",
+    ]
+    return ", ".join(parts)
+
+
+def display(run: str, view: RunView, attendance: Attendance) -> Group:
+    """The live display of a search."""
+    table = Table.grid(padding=(0, 3))
+    for _ in range(4):
+        table.add_column()
+    done = fraction_done(view)
+    rows = (
+        ("trials", f"{view.n_finished} done  {view.n_running} running  {view.n_failed} failed"),
+        ("epochs", str(view.epochs_spent)),
+        ("best error", _best_error(view)),
+        ("front", f"{len(view.front())} points"),
+        ("hypervolume", f"{view.hypervolume:.4g}"),
+        ("workers", f"{attendance.n_workers} ({attendance.n_busy} busy)"),
+        ("elapsed", _duration(view.wall_seconds_at(utc_now()))),
+        ("time left", _duration(seconds_left(view))),
+    )
+    for left, right in zip(rows[::2], rows[1::2], strict=True):
+        table.add_row(Text(left[0], style="dim"), left[1], Text(right[0], style="dim"), right[1])
+    bar = ProgressBar(total=1.0, completed=done or 0.0, width=60)
+    parts: list[Any] = [Text(f"search {run}", style="bold"), bar, table]
+    if attendance.waiting_for:
+        parts.append(Text(f"waiting: {attendance.waiting_for}", style="yellow"))
+    if view.reason:
+        parts.append(Text(f"ending: {view.reason}", style="yellow"))
+    return Group(*parts)
+
+
+def fraction_done(view: RunView) -> float | None:
+    """How much of the limit that will be reached first is used up; None without such a limit.
+
+    A plateau cannot be foreseen and does not count.
+    """
+    spent = {
+        "trials": view.n_finished + view.n_failed,
+        "epochs": view.epochs_spent,
+        "gpu_hours": view.gpu_seconds / 3600,
+        "wall_hours": view.wall_seconds / 3600,
+    }
+    limits = {name: view.limits.get(name) for name in spent}
+    shares = [spent[name] / limit for name, limit in limits.items() if limit]
+    if view.limits.get("deadline"):
+        shares.append(_share_of_time(view))
+    return min(1.0, max(shares)) if shares else None
+
+
+def _share_of_time(view: RunView) -> float:
+    """How much of the time from the run's beginning to its deadline has passed."""
+    times = (view.opened.at, view.updated, str(view.limits["deadline"]))
+    began, now, end = (datetime.fromisoformat(each) for each in times)
+    return (now - began) / (end - began) if end > began else 1.0
+
+
+def seconds_left(view: RunView) -> float | None:
+    """At the pace so far; None when there is nothing to go by."""
+    done = fraction_done(view)
+    if not done:
+        return None
+    return view.wall_seconds * (1.0 - done) / done
+
+
+def _words(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:
+    """What to say of an event, with fields for machines; an empty text says nothing."""
+    event = logged.event
+    if isinstance(event, Told):
+        return _words_of_outcome(view, event.outcome)
+    if isinstance(event, AttemptLost):
+        request = view.trials[event.outcome.trial_id].request
+        reason = event.outcome.detail.split("\n")[0]
+        words = f"{request.trial_id} {request.config_id} lost attempt {event.outcome.attempt} "
+        words += f"({event.outcome.failure}, {reason})"
+        return words, {"trial_id": request.trial_id, "config_id": request.config_id}
+    if isinstance(event, Submitted):
+        request = view.trials[event.trial_id].request
+        again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+        words = f"{request.trial_id} {request.config_id} to {request.epochs} epochs{again}"
+        return words, {"trial_id": request.trial_id, "config_id": request.config_id}
+    return _words_of_run(logged), {}
+
+
+def _words_of_run(logged: LoggedEvent) -> str:
+    event = logged.event
+    match event:
+        case RunOpened():
+            rungs = ", ".join(map(str, event.rungs))
+            return f"run {event.run} begins: rungs of {rungs} epochs, seed {event.seed}"
+        case WarmStarted():
+            return f"warm start: {words_of(event)}"
+        case Resumed():
+            again = f"; handed out again: {', '.join(event.reissued)}" if event.reissued else ""
+            return f"run resumed at event {logged.sequence}{again}"
+        case StopRequested():
+            return f"ending: {event.reason}"
+        case Ended():
+            return f"{event.state}: {event.reason}"
+        case _:
+            return ""
+
+
+def _words_of_outcome(view: RunView, outcome: TrialOutcome) -> tuple[str, Mapping[str, Any]]:
+    request = view.trials[outcome.trial_id].request
+    context = {"trial_id": request.trial_id, "config_id": request.config_id}
+    name = f"{request.trial_id} {request.config_id} at {request.epochs} epochs"
+    if outcome.costs is None:
+        reason = outcome.detail.splitlines()[0] if outcome.detail else ""
+        return f"{name} failed: {outcome.failure}, {reason}", context
+    costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())
+    trial_ids = {trial.request.trial_id for trial in view.front()}
+    mark = "  on the front" if request.trial_id in trial_ids else ""
+    return f"{name}: {costs}  in {outcome.seconds:.1f} s{mark}", context
+
+
+def _best_error(view: RunView) -> str:
+    names = [objective.name for objective in view.objectives]
+    best = view.best(names[0])
+    if best is None or best.costs is None:
+        return "-"
+    return f"{best.costs[names[0]]:.4g}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""The search itself: state machine, loop, and the protocols of optimizers and executors."""

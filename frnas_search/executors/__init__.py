@@ -1,0 +1,1 @@
+"""Where jobs run: a Dask cluster, or any executor in virtual time."""

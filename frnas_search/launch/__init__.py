@@ -1,0 +1,1 @@
+"""From a checked run file to a search that is ready to run."""

@@ -1,0 +1,150 @@
+"""The way into a run directory: what may be begun there, and what may be continued."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from frnas_search.config.run_config import RunConfig, parse_run_config
+from frnas_search.config.run_file import override, read_yaml
+from frnas_search.errors import RunChangedError, RunFileError
+from results.errors import RunExistsError
+from results.lock import run_lock
+from results.sqlite_store import read_only
+from results.view import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from frnas_search.launch.preparation import Prepared
+    from results.run_directory import RunDirectory
+    from results.view import RunView
+
+# What may differ when a run is resumed: how long it goes on, through what, and where.
+CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
+_LEFT_BY_A_START = frozenset(
+    {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
+)
+
+
+def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
+    """The run's own configuration with limits or workers changed.
+
+    Raises:
+        RunFileError: An override is wrong, or touches another section.
+        RunChangedError: It changes what the run was started with.
+    """
+    started = read_yaml(run.run_yaml)
+    with read_only(run.events) as log:
+        # Limits that an earlier session raised stay raised.
+        started["stop"] = dict(fold(log.read()).limits)
+    config = parse_run_config(started, where=str(run.run_yaml))
+    changed = parse_run_config(override(started, overrides), where="--set")
+    fixed = [
+        name
+        for name in RunConfig.model_fields
+        if name not in CHANGEABLE_SECTIONS and _fixed(config, name) != _fixed(changed, name)
+    ]
+    if fixed:
+        raise RunChangedError(
+            f"{', '.join(fixed)} cannot change while a run goes on; on resuming give "
+            f"{' and '.join(f'{name}.…' for name in CHANGEABLE_SECTIONS)} only, or start a new run"
+        )
+    return changed
+
+
+def _fixed(config: RunConfig, section: str) -> Any:
+    """What of a section may not change; a file may have moved, for its content is compared."""
+    value = getattr(config, section)
+    movable = {"data": "pack", "space": "file"}.get(section)
+    return value if movable is None else value.model_copy(update={movable: None})
+
+
+def refuse_changes(
+    run: RunDirectory, view: RunView, config: RunConfig, prepared: Prepared
+) -> None:
+    """Compare what the run was started with to what is there now.
+
+    Raises:
+        RunChangedError: Data, space, objectives, seed, rungs or max_cost differ; all are named.
+    """
+    opened = view.opened
+    comparisons: Iterable[tuple[str, Any, Any]] = (
+        ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
+        ("data digest", opened.data["digest"], prepared.data_record["digest"]),
+        ("objectives", opened.objectives, prepared.objectives),
+        ("seed", opened.seed, config.seed),
+        ("rungs", opened.rungs, config.fidelity.fidelity().rungs),
+        ("max_cost", dict(opened.max_costs), config.constraints.max_cost),
+    )
+    changed = [
+        f"its {name} was {before} and is {now}"
+        for name, before, now in comparisons
+        if before != now
+    ]
+    if changed:
+        raise RunChangedError(
+            f"{run.path}: cannot be resumed, {'; '.join(changed)}; bring back what it was "
+            "started with, or start a new run"
+        )
+
+
+def refuse_other_run(run: RunDirectory) -> None:
+    """Refuse a directory with anything in it but what a start that failed leaves behind.
+
+    Raises:
+        RunExistsError: It holds another run, or something else.
+    """
+    path = run.path
+    if path.is_dir() and not _has_events(run):
+        if all(_is_left_by_a_start(each) for each in path.iterdir()):
+            return
+        raise RunExistsError(f"{path}: holds other files; give the run another `name`")
+    if path.exists():
+        raise RunExistsError(
+            f"{path}: holds another run; resume it with `frnas search --resume {path}`, or give "
+            "this one another `name`"
+        )
+
+
+def _is_left_by_a_start(path: Path) -> bool:
+    """Also SQLite's companions of the log, and files that were being written."""
+    return path.name.split("-")[0] in _LEFT_BY_A_START or ".tmp." in path.name
+
+
+def _has_events(run: RunDirectory) -> bool:
+    if not run.exists() or run.events.stat().st_size == 0:
+        return False
+    with read_only(run.events) as log:
+        return bool(log.read(up_to=1))
+
+
+@contextlib.contextmanager
+def begun_directory(run: RunDirectory) -> Iterator[None]:
+    """Make and lock the run's directory; take it away again when the run never began.
+
+    Raises:
+        OSError: It cannot be made or written to.
+        RunFileError: No folder can be made there.
+        RunLockedError: Another process holds it.
+    """
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise RunFileError(f"{run.path}: cannot be made there; choose another --runs") from None
+    with run_lock(run.path):
+        refuse_other_run(run)  # again: another start may have come first
+        try:
+            yield
+        finally:
+            if not _has_events(run):
+                _remove_leftovers(run)
+
+
+def _remove_leftovers(run: RunDirectory) -> None:
+    for path in run.path.iterdir():
+        if path.is_file() and _is_left_by_a_start(path):
+            path.unlink()
+    with contextlib.suppress(OSError):  # something else lies there by now
+        run.path.rmdir()

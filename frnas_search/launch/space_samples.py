@@ -1,0 +1,151 @@
+"""What samples of a space have in common: sources, constraints, cells. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frnas_search.launch.constraints import MOST_REFUSALS, CostModel, violations
+from search_space.candidate import (
+    Architecture,
+    DagArchitecture,
+    DualPathArchitecture,
+    Source,
+    Value,
+)
+from search_space.cell import NO_OPERATION
+from search_space.definition.decode import complete, decode
+from search_space.definition.hyperparameters import edge_name
+from search_space.prediction import Cost
+
+if TYPE_CHECKING:
+    from search_space.candidate import Candidate, SpaceSettings
+
+_ENORMOUS = Cost(parameters=10**30, macs=10**30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellStatistics:
+    """How the cells of a sample came out as they were proposed, or not.
+
+    Attributes:
+        n: Configurations with a typed-DAG cell.
+        repaired: Cells without any way from input to output, which became a single skip.
+        pruned: Other cells that lost nodes because no way led over them.
+        distinct: Different cells among them.
+    """
+
+    n: int
+    repaired: int
+    pruned: int
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleStatistics:
+    """Counts over a sample.
+
+    Attributes:
+        by_source: Source of architectures -> configurations from it.
+        refused_by: Each limit that can be told beforehand -> configurations that exceed it.
+        refused: Configurations that exceed at least one.
+    """
+
+    n: int
+    by_source: Mapping[Source, int]
+    refused_by: Mapping[str, int]
+    refused: int
+    cells: CellStatistics | None
+
+
+def sample_statistics(
+    configurations: Sequence[Mapping[str, Value]],
+    settings: SpaceSettings,
+    costs: CostModel,
+    limits: Mapping[str, float],
+) -> SampleStatistics:
+    """Counts over configurations of the space.
+
+    Args:
+        configurations: Drawn from the space.
+        settings: The space.
+        costs: What candidates cost.
+        limits: As `constraints` in the run file.
+    """
+    completed = [complete(each, settings) for each in configurations]
+    candidates = [decode(each, settings) for each in completed]
+    counts = Counter(source_of(each.architecture) for each in candidates)
+    foreseen = {name: limit for name, limit in limits.items() if is_foreseen(name)}
+    exceeded = [_exceeded(each, costs, foreseen) for each in candidates] if foreseen else []
+    return SampleStatistics(
+        n=len(candidates),
+        by_source={source: counts[source] for source in settings.sources_in_use},
+        refused_by={name: sum(name in each for each in exceeded) for name in foreseen},
+        refused=sum(bool(each) for each in exceeded),
+        cells=_cell_statistics(completed, candidates, settings),
+    )
+
+
+def constraint_faults(statistics: SampleStatistics) -> list[str]:
+    """That a search would find nothing to train, as far as so many samples can tell."""
+    if statistics.refused < statistics.n or statistics.n < MOST_REFUSALS:
+        return []
+    names = " and ".join(name for name, count in statistics.refused_by.items() if count)
+    return [
+        f"constraints: none of {statistics.n:,} samples of the space keeps within {names}; loosen "
+        "it, or narrow the space to smaller networks (`frnas space sample` shows what they cost)"
+    ]
+
+
+def is_foreseen(limit: str) -> bool:
+    """Whether the limit is kept before anything is built; others are found by measuring."""
+    return bool(violations(_ENORMOUS, {limit: 1.0}))
+
+
+def source_of(architecture: Architecture) -> Source:
+    """Where the architecture comes from."""
+    match architecture:
+        case DualPathArchitecture():
+            return "dual_path"
+        case DagArchitecture():
+            return "dag"
+        case _:
+            return "timm"
+
+
+def is_repaired(
+    configuration: Mapping[str, Value], architecture: DagArchitecture, n_nodes: int
+) -> bool:
+    """Whether the proposed cell had no way from input to output and became a single skip."""
+    is_single = architecture.cell.n_nodes == 2
+    return is_single and configuration[edge_name(0, n_nodes - 1)] == NO_OPERATION
+
+
+def _exceeded(candidate: Candidate, costs: CostModel, limits: Mapping[str, float]) -> set[str]:
+    cost = costs.predicted(candidate)
+    return {name for name, limit in limits.items() if violations(cost, {name: limit})}
+
+
+def _cell_statistics(
+    configurations: Sequence[Mapping[str, Value]],
+    candidates: Sequence[Candidate],
+    settings: SpaceSettings,
+) -> CellStatistics | None:
+    if "dag" not in settings.sources_in_use:
+        return None
+    n_nodes = settings.dag.nodes
+    n, repaired, pruned = 0, 0, 0
+    hashes = set()
+    for configuration, candidate in zip(configurations, candidates, strict=True):
+        architecture = candidate.architecture
+        if not isinstance(architecture, DagArchitecture):
+            continue
+        n += 1
+        hashes.add(architecture.cell.hash())
+        if is_repaired(configuration, architecture, n_nodes):
+            repaired += 1
+        elif architecture.cell.n_nodes < n_nodes:
+            pruned += 1
+    return CellStatistics(n=n, repaired=repaired, pruned=pruned, distinct=len(hashes))

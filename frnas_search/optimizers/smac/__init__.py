@@ -1,0 +1,1 @@
+"""The default optimizer, on the extension points of SMAC."""

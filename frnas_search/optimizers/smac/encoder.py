@@ -1,0 +1,69 @@
+"""What the surrogate learns from: results of all rungs, finite and between 0 and 1. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from frnas_search.optimizers.smac.history import Snapshot
+    from results.pareto import FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """One row for each result.
+
+    Attributes:
+        vectors: Shape (k, d).
+        heights: Shape (k,); 0 the cheapest rung, 1 the dearest.
+        costs: Shape (k, m); finite.
+    """
+
+    vectors: FloatArray
+    heights: FloatArray
+    costs: FloatArray
+
+
+def evidence(
+    known: Snapshot,
+    *,
+    n_rungs: int,
+    uses_all_rungs: bool = True,
+    earlier: Evidence | None = None,
+) -> Evidence:
+    """The results as the surrogate sees them.
+
+    A failure counts as the worst cost that was measured, of each objective: a bound that nothing
+    ever reaches would take up all of the surrogate's attention.
+
+    Args:
+        known: With at least one success, if there is nothing earlier.
+        n_rungs: Of the fidelity.
+        uses_all_rungs: Else those of the dearest rung alone, as soon as there is one.
+        earlier: Results of other runs, successes only.
+    """
+    measured = known.costs[known.is_success]
+    if earlier is not None:
+        measured = np.vstack([measured, earlier.costs])
+    own = Evidence(
+        vectors=known.vectors[known.indices],
+        # A single rung is the dearest.
+        heights=known.rungs / (n_rungs - 1) if n_rungs > 1 else np.ones(len(known.rungs)),
+        costs=np.where(known.is_success[:, None], known.costs, measured.max(axis=0)),
+    )
+    data = own if earlier is None else _together(own, earlier)
+    used = data.heights == 1.0
+    if uses_all_rungs or not used.any():
+        return data
+    return Evidence(vectors=data.vectors[used], heights=data.heights[used], costs=data.costs[used])
+
+
+def _together(first: Evidence, second: Evidence) -> Evidence:
+    return Evidence(
+        vectors=np.vstack([first.vectors, second.vectors]),
+        heights=np.concatenate([first.heights, second.heights]),
+        costs=np.vstack([first.costs, second.costs]),
+    )

@@ -1,0 +1,148 @@
+"""What `frnas plan` tells of a run file before anything is spent, as a document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frnas_search.errors import SearchError
+from frnas_search.launch.constraints import violations
+from frnas_search.plan.checkpoint_size import (
+    CheckpointSizes,
+    Training,
+    checkpoint_bytes,
+    checkpoint_sizes,
+    n_files,
+)
+from frnas_search.plan.pace import Pace, measured_pace
+from search_space.definition.decode import decode
+from search_space.definition.space import sample
+from workers.data.packs.pack import open_pack
+
+if TYPE_CHECKING:
+    from frnas_search.config.run_config import RunConfig
+    from frnas_search.launch.preparation import Prepared
+    from frnas_search.plan.forecast import Forecast
+    from results.view import RunView
+
+Document = dict[str, Any]
+
+_GIGABYTE = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything the document is made of.
+
+    Attributes:
+        n_workers: That work side by side.
+        sizes: None where no sample of the space keeps within the constraints.
+    """
+
+    config: RunConfig
+    forecast: Forecast
+    pace: Pace | None
+    n_workers: int
+    sizes: CheckpointSizes | None
+
+
+def plan_schema() -> Document:
+    """The JSON Schema, draft 2020-12, of the document `frnas.plan/1`."""
+    path = files("frnas_search").joinpath("schemas", "plan-1.schema.json")
+    document: Document = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def sampled_sizes(config: RunConfig, prepared: Prepared, n_samples: int) -> CheckpointSizes | None:
+    """Checkpoints of random configurations of the space that keep within the constraints."""
+    limits = config.constraints.limits()
+    training = Training(
+        n_classes=open_pack(Path(prepared.data.pack)).n_identities("train"),
+        has_momentum=config.training.momentum > 0.0,
+        has_average=config.training.ema_decay > 0.0,
+    )
+    sizes = []
+    for configuration in sample(prepared.space, n_samples, seed=config.seed):
+        candidate = decode(configuration, prepared.space)
+        cost = prepared.costs.predicted(candidate)
+        if not violations(cost, limits):
+            sizes.append(checkpoint_bytes(candidate, cost, training))
+    return checkpoint_sizes(sizes)
+
+
+def pace_of_run(view: RunView, name: str) -> Pace:
+    """What an earlier run measured.
+
+    Raises:
+        SearchError: It has no trial that ended well.
+    """
+    pace = measured_pace(view.trials.values(), source=f"run {name}")
+    if pace is None:
+        raise SearchError(
+            f"--from {name}: no trial of that run trained an epoch and ended with costs; name "
+            "another run, or give --seconds-per-epoch"
+        )
+    return pace
+
+
+def plan_document(plan: Plan) -> Document:
+    """Schema `frnas.plan/1`."""
+    config, forecast = plan.config, plan.forecast
+    return {
+        "schema": "frnas.plan/1",
+        "run": config.name,
+        "fidelity": {"eta": config.fidelity.eta, "rungs": list(config.fidelity.fidelity().rungs)},
+        "limits": config.stop.model_dump(),
+        "workers": plan.n_workers,
+        "round": _round(forecast),
+        "search": {
+            "ends_by": forecast.ends_by,
+            "rounds": forecast.rounds,
+            "trials": forecast.trials,
+            "configurations": forecast.configurations,
+            "epochs": forecast.epochs,
+            "trials_by_rung": list(forecast.reached.values()),
+            "gpu_hours": _hours(forecast.device_seconds),
+            "wall_hours": _hours(forecast.wall_seconds),
+        },
+        "pace": None if plan.pace is None else asdict(plan.pace),
+        "checkpoints": _checkpoints(plan),
+    }
+
+
+def _round(forecast: Forecast) -> Document:
+    return {
+        "brackets": [
+            {
+                "stages": [asdict(stage) for stage in bracket.stages],
+                "configurations": bracket.configurations,
+                "trials": bracket.trials,
+                "epochs": bracket.epochs,
+            }
+            for bracket in forecast.round
+        ],
+        "configurations": sum(bracket.configurations for bracket in forecast.round),
+        "trials": sum(bracket.trials for bracket in forecast.round),
+        "epochs": sum(bracket.epochs for bracket in forecast.round),
+    }
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 3600.0
+
+
+def _checkpoints(plan: Plan) -> Document | None:
+    if plan.sizes is None:
+        return None
+    kept = n_files(plan.forecast.ending)
+    gigabytes = plan.config.workers.checkpoint_gb
+    return {
+        **asdict(plan.sizes),
+        "kept_files": kept,
+        "mean_total_bytes": plan.sizes.mean_bytes * kept,
+        "worst_total_bytes": plan.sizes.worst_bytes * kept,
+        "bound_bytes": None if gigabytes is None else gigabytes * _GIGABYTE,
+    }

@@ -1,0 +1,1 @@
+"""What `frnas space` shows of a search space."""

@@ -1,0 +1,1 @@
+"""Networks of timm, by name and by pattern."""

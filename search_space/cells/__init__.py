@@ -1,0 +1,1 @@
+"""Networks of cells: layers, stages, drawings."""

@@ -1,0 +1,1 @@
+"""Margin heads: what a network is trained with."""

@@ -1,0 +1,565 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from frnas_search.coordinator.state import (
+    Action,
+    Close,
+    Event,
+    Exhausted,
+    Finished,
+    Recall,
+    Recalled,
+    Record,
+    RecordLoss,
+    Reissued,
+    SearchState,
+    SlotsChanged,
+    StopRequested,
+    Submit,
+    Suggest,
+    Suggested,
+)
+from results.trial import FailureKind, TrialOutcome, TrialRequest
+
+RETRIED = FailureKind.WORKER_LOST
+NOT_RETRIED = [kind for kind in FailureKind if kind not in (RETRIED, FailureKind.DATA_ERROR)]
+
+
+def request(name: str, attempt: int = 1) -> TrialRequest:
+    return TrialRequest(
+        trial_id=name,
+        config_id=f"c-{name}",
+        configuration={"lr": 0.1},
+        rung=0,
+        epochs=3,
+        seed=0,
+        attempt=attempt,
+    )
+
+
+def done(name: str, attempt: int = 1) -> Finished:
+    return Finished(TrialOutcome(trial_id=name, attempt=attempt, costs={"error": 0.5}))
+
+
+def failed(name: str, kind: FailureKind, attempt: int = 1) -> Finished:
+    return Finished(TrialOutcome(trial_id=name, attempt=attempt, failure=kind))
+
+
+def lost(name: str, attempt: int = 1) -> Finished:
+    return failed(name, RETRIED, attempt)
+
+
+def loss(name: str, attempt: int = 1) -> RecordLoss:
+    return RecordLoss(lost(name, attempt).outcome)
+
+
+def actions_of(state: SearchState, *events: Event) -> list[list[Action]]:
+    return [state.handle(event) for event in events]
+
+
+@pytest.fixture
+def state() -> SearchState:
+    """Two slots, both taken, by `a` and `b`."""
+    state = SearchState(max_attempts=2)
+    actions_of(state, SlotsChanged(2), Suggested(request("a")), Suggested(request("b")))
+    return state
+
+
+def test_nothing_is_asked_before_there_is_a_worker() -> None:
+    assert SearchState(max_attempts=1).handle(SlotsChanged(0)) == []
+
+
+def test_free_slots_are_filled_by_one_suggestion_at_a_time() -> None:
+    state = SearchState(max_attempts=1)
+    assert actions_of(
+        state, SlotsChanged(2), Suggested(request("a")), Suggested(request("b"))
+    ) == [[Suggest()], [Submit(request("a")), Suggest()], [Submit(request("b"))]]
+
+
+def test_slots_that_come_while_a_suggestion_is_awaited_ask_for_no_second_one() -> None:
+    state = SearchState(max_attempts=1)
+    assert actions_of(
+        state, SlotsChanged(1), SlotsChanged(2), Suggested(request("a")), Suggested(request("b"))
+    ) == [[Suggest()], [], [Submit(request("a")), Suggest()], [Submit(request("b"))]]
+
+
+def test_a_result_that_comes_while_a_suggestion_is_awaited_asks_for_no_second_one(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, done("a"), done("b"), Suggested(request("c"))) == [
+        [Record(done("a").outcome), Suggest()],
+        [Record(done("b").outcome)],
+        [Submit(request("c")), Suggest()],
+    ]
+
+
+def test_a_result_is_recorded_before_the_next_trial_is_asked_for(state: SearchState) -> None:
+    assert state.handle(done("a")) == [Record(done("a").outcome), Suggest()]
+
+
+def test_more_workers_are_put_to_work_at_once(state: SearchState) -> None:
+    assert state.handle(SlotsChanged(3)) == [Suggest()]
+
+
+def test_trials_beyond_the_slots_that_are_left_run_on_and_are_not_replaced(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, SlotsChanged(1), done("a"), done("b")) == [
+        [],
+        [Record(done("a").outcome)],
+        [Record(done("b").outcome), Suggest()],
+    ]
+
+
+def test_without_any_worker_left_the_search_waits_and_goes_on_when_one_comes(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, SlotsChanged(0), done("a"), done("b"), SlotsChanged(1)) == [
+        [],
+        [Record(done("a").outcome)],
+        [Record(done("b").outcome)],
+        [Suggest()],
+    ]
+
+
+def test_a_suggestion_is_submitted_although_its_slot_has_gone() -> None:
+    state = SearchState(max_attempts=1)
+    assert actions_of(state, SlotsChanged(1), SlotsChanged(0), Suggested(request("a"))) == [
+        [Suggest()],
+        [],
+        [Submit(request("a"))],
+    ]
+
+
+def test_a_lost_worker_is_retried_and_then_recorded(state: SearchState) -> None:
+    assert actions_of(state, lost("a"), lost("a", attempt=2)) == [
+        [loss("a"), Submit(request("a", attempt=2))],
+        [Record(lost("a", attempt=2).outcome), Suggest()],
+    ]
+
+
+def test_a_retry_that_succeeds_is_recorded_with_its_attempt(state: SearchState) -> None:
+    state.handle(lost("a"))
+    assert state.handle(done("a", attempt=2)) == [Record(done("a", attempt=2).outcome), Suggest()]
+
+
+def test_with_one_attempt_nothing_is_retried() -> None:
+    state = SearchState(max_attempts=1)
+    actions_of(state, SlotsChanged(1), Suggested(request("a")))
+    assert state.handle(lost("a")) == [Record(lost("a").outcome), Suggest()]
+
+
+@pytest.mark.parametrize("kind", NOT_RETRIED)
+def test_no_other_failure_is_retried(state: SearchState, kind: FailureKind) -> None:
+    assert state.handle(failed("a", kind)) == [Record(failed("a", kind).outcome), Suggest()]
+
+
+def test_data_that_cannot_be_read_are_tried_elsewhere_and_then_recorded(
+    state: SearchState,
+) -> None:
+    first, second = (failed("a", FailureKind.DATA_ERROR, attempt) for attempt in (1, 2))
+    assert actions_of(state, first, second) == [
+        [RecordLoss(first.outcome), Submit(request("a", attempt=2))],
+        [Record(second.outcome), Suggest()],
+    ]
+
+
+def test_data_that_the_only_worker_cannot_read_are_not_tried_again() -> None:
+    state = SearchState(max_attempts=3)
+    actions_of(state, SlotsChanged(1), Suggested(request("a")))
+    answer = failed("a", FailureKind.DATA_ERROR)
+    assert state.handle(answer) == [Record(answer.outcome), Suggest()]
+
+
+def test_one_trials_retries_do_not_count_against_anothers(state: SearchState) -> None:
+    assert actions_of(state, lost("a"), lost("b")) == [
+        [loss("a"), Submit(request("a", attempt=2))],
+        [loss("b"), Submit(request("b", attempt=2))],
+    ]
+
+
+def test_a_late_answer_of_an_attempt_that_was_given_up_is_ignored(state: SearchState) -> None:
+    state.handle(lost("a"))
+    assert actions_of(state, lost("a"), done("a")) == [[], []]
+    assert state.handle(done("a", attempt=2)) == [Record(done("a", attempt=2).outcome), Suggest()]
+
+
+def test_a_second_answer_and_one_of_an_unknown_trial_are_ignored(state: SearchState) -> None:
+    state.handle(done("a"))
+    assert actions_of(state, done("a"), done("z")) == [[], []]
+
+
+def test_stop_closes_only_after_running_trials_end(state: SearchState) -> None:
+    assert actions_of(state, StopRequested("operator", "stopped"), done("a"), done("b")) == [
+        [Recall()],
+        [Record(done("a").outcome)],
+        [Record(done("b").outcome), Close("operator", "stopped")],
+    ]
+
+
+def test_stop_with_nothing_running_closes_at_once() -> None:
+    state = SearchState(max_attempts=1)
+    assert state.handle(StopRequested("deadline")) == [Close("deadline", "finished")]
+
+
+def test_the_first_of_several_stops_gives_the_reason(state: SearchState) -> None:
+    state.handle(StopRequested("plateau"))
+    state.handle(StopRequested("operator", "stopped"))
+    state.handle(done("a"))
+    assert state.handle(done("b"))[-1] == Close("plateau", "finished")
+
+
+def test_a_trial_whose_worker_is_lost_while_the_search_stops_is_left_for_a_resumed_run(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, StopRequested("operator"), lost("a"), done("b")) == [
+        [Recall()],
+        [loss("a")],
+        [Record(done("b").outcome), Close("operator", "finished")],
+    ]
+
+
+def test_trials_that_wait_for_a_worker_are_recalled_when_the_search_stops(
+    state: SearchState,
+) -> None:
+    assert actions_of(state, StopRequested("operator"), Recalled(("b",)), done("a")) == [
+        [Recall()],
+        [],
+        [Record(done("a").outcome), Close("operator", "finished")],
+    ]
+
+
+def test_a_search_whose_trials_all_wait_stops_at_once(state: SearchState) -> None:
+    assert actions_of(state, StopRequested("operator"), Recalled(("a", "b"))) == [
+        [Recall()],
+        [Close("operator", "finished")],
+    ]
+
+
+def test_an_exhausted_space_recalls_nothing_and_still_retries(state: SearchState) -> None:
+    assert actions_of(state, done("a"), Exhausted(), lost("b"))[1:] == [
+        [],
+        [loss("b"), Submit(request("b", attempt=2))],
+    ]
+
+
+def test_a_limit_that_is_reached_answers_a_suggestion_and_stops(state: SearchState) -> None:
+    stop = Exhausted(StopRequested("9 epochs are trained"))
+    assert actions_of(state, done("a"), stop, Recalled(("b",)))[1:] == [
+        [Recall()],
+        [Close("9 epochs are trained", "finished")],
+    ]
+
+
+def test_more_workers_do_not_revive_a_search_that_stops(state: SearchState) -> None:
+    assert actions_of(state, StopRequested("operator"), SlotsChanged(8)) == [[Recall()], []]
+
+
+def test_a_suggestion_that_is_awaited_when_a_stop_comes_is_trained_before_the_close() -> None:
+    state = SearchState(max_attempts=1)
+    assert actions_of(
+        state, SlotsChanged(2), StopRequested("operator"), Suggested(request("a")), done("a")
+    ) == [
+        [Suggest()],
+        [],
+        [Submit(request("a"))],
+        [Record(done("a").outcome), Close("operator", "finished")],
+    ]
+
+
+def test_an_exhausted_space_ends_the_search_after_what_still_runs(state: SearchState) -> None:
+    reason = "the space holds nothing more to propose"
+    assert actions_of(state, done("a"), Exhausted(), done("b"), Exhausted()) == [
+        [Record(done("a").outcome), Suggest()],
+        [],
+        [Record(done("b").outcome), Suggest()],
+        [Close(reason, "finished")],
+    ]
+
+
+def test_a_result_may_give_an_exhausted_space_one_more_proposal(state: SearchState) -> None:
+    assert actions_of(state, done("a"), Exhausted(), done("b"), Suggested(request("c"))) == [
+        [Record(done("a").outcome), Suggest()],
+        [],
+        [Record(done("b").outcome), Suggest()],
+        [Submit(request("c")), Suggest()],
+    ]
+
+
+def test_nothing_but_a_result_makes_an_exhausted_space_worth_asking(state: SearchState) -> None:
+    assert actions_of(state, SlotsChanged(3), Exhausted(), SlotsChanged(8), lost("a")) == [
+        [Suggest()],
+        [],
+        [],
+        [RecordLoss(lost("a").outcome), Submit(request("a", attempt=2))],
+    ]
+
+
+def test_a_result_that_came_before_the_answer_is_worth_asking_again(state: SearchState) -> None:
+    assert actions_of(state, SlotsChanged(3), done("a"), Exhausted()) == [
+        [Suggest()],
+        [Record(done("a").outcome)],
+        [Suggest()],
+    ]
+
+
+def test_a_space_that_is_exhausted_from_the_start_closes_at_once() -> None:
+    state = SearchState(max_attempts=1)
+    state.handle(SlotsChanged(1))
+    [close] = state.handle(Exhausted())
+    assert isinstance(close, Close)
+
+
+def test_the_limit_of_trials_counts_what_is_asked() -> None:
+    state = SearchState(max_attempts=1, max_trials=3)
+    events = [Suggested(request(name)) for name in "abc"]
+    assert actions_of(state, SlotsChanged(5), *events, done("b"), done("a"), done("c")) == [
+        [Suggest()],
+        [Submit(request("a")), Suggest()],
+        [Submit(request("b")), Suggest()],
+        [Submit(request("c"))],
+        [Record(done("b").outcome)],
+        [Record(done("a").outcome)],
+        [Record(done("c").outcome), Close("3 trials are done", "finished")],
+    ]
+
+
+def test_retries_do_not_count_against_the_limit_of_trials() -> None:
+    state = SearchState(max_attempts=3, max_trials=1)
+    actions_of(state, SlotsChanged(1), Suggested(request("a")))
+    assert actions_of(state, lost("a"), lost("a", 2), done("a", 3)) == [
+        [loss("a"), Submit(request("a", 2))],
+        [loss("a", 2), Submit(request("a", 3))],
+        [Record(done("a", 3).outcome), Close("1 trials are done", "finished")],
+    ]
+
+
+def test_a_run_whose_limit_was_raised_goes_on_from_what_it_had_asked() -> None:
+    state = SearchState(max_attempts=1, max_trials=31, n_asked=30)
+    assert actions_of(state, SlotsChanged(4), Suggested(request("t31")), done("t31")) == [
+        [Suggest()],
+        [Submit(request("t31"))],
+        [Record(done("t31").outcome), Close("31 trials are done", "finished")],
+    ]
+
+
+def test_a_run_whose_limit_was_not_raised_closes_as_soon_as_a_worker_comes() -> None:
+    state = SearchState(max_attempts=1, max_trials=30, n_asked=30)
+    assert state.handle(SlotsChanged(1)) == [Close("30 trials are done", "finished")]
+
+
+def test_trials_that_were_in_flight_are_submitted_again_before_anything_is_asked() -> None:
+    state = SearchState(max_attempts=2, max_trials=8, n_asked=7)
+    assert actions_of(
+        state, Reissued(request("a", attempt=2)), Reissued(request("b")), SlotsChanged(3)
+    ) == [[Submit(request("a", attempt=2))], [Submit(request("b"))], [Suggest()]]
+
+
+def test_trials_that_were_in_flight_do_not_count_as_asked_again() -> None:
+    state = SearchState(max_attempts=2, max_trials=7, n_asked=7)
+    assert actions_of(state, Reissued(request("a")), SlotsChanged(3), done("a")) == [
+        [Submit(request("a"))],
+        [],
+        [Record(done("a").outcome), Close("7 trials are done", "finished")],
+    ]
+
+
+def test_more_trials_in_flight_than_slots_delay_the_next_suggestion() -> None:
+    state = SearchState(max_attempts=1)
+    actions_of(state, *(Reissued(request(name)) for name in "abc"))
+    assert actions_of(state, SlotsChanged(1), done("a"), done("b"), done("c")) == [
+        [],
+        [Record(done("a").outcome)],
+        [Record(done("b").outcome)],
+        [Record(done("c").outcome), Suggest()],
+    ]
+
+
+def test_a_trial_that_was_in_flight_has_the_attempts_that_are_left() -> None:
+    state = SearchState(max_attempts=2)
+    state.handle(Reissued(request("a", attempt=2)))
+    assert state.handle(lost("a", attempt=2)) == [Record(lost("a", attempt=2).outcome)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SlotsChanged(3),
+        StopRequested("again"),
+        Exhausted(),
+        done("a"),
+        Suggested(request("z")),
+    ],
+)
+def test_nothing_happens_after_the_close(event: Event) -> None:
+    state = SearchState(max_attempts=1)
+    state.handle(StopRequested("operator"))
+    assert state.handle(event) == []
+
+
+class AnyCourseOfEvents(RuleBasedStateMachine):
+    """Answers a state as a coordinator would, in any order that can happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = SearchState(max_attempts=1)
+        self.most_slots = self.n_reissued = self.n_asked = 0
+        self.is_suggesting = self.is_recalling = self.is_dry = False
+        self.n_recorded_when_asked = 0
+        self.left: set[str] = set()
+        self.running: dict[str, int] = {}
+        self.submitted: Counter[tuple[str, int]] = Counter()
+        self.recorded: Counter[str] = Counter()
+        self.closes: list[Close] = []
+
+    @initialize(
+        attempts=st.lists(st.integers(1, 2), max_size=3),
+        max_attempts=st.integers(2, 3),
+        max_trials=st.none() | st.integers(1, 12),
+    )
+    def resume(self, attempts: list[int], max_attempts: int, max_trials: int | None) -> None:
+        self.n_reissued = self.n_asked = len(attempts)
+        self.state = SearchState(
+            max_attempts=max_attempts, max_trials=max_trials, n_asked=self.n_asked
+        )
+        for index, attempt in enumerate(attempts):
+            self.send(Reissued(request(f"t{index}", attempt)))
+
+    @rule(n_slots=st.integers(0, 4))
+    def workers_come_and_go(self, n_slots: int) -> None:
+        self.most_slots = max(self.most_slots, n_slots)
+        self.send(SlotsChanged(n_slots))
+
+    @precondition(lambda self: self.is_suggesting)
+    @rule()
+    def propose(self) -> None:
+        self.is_suggesting = False
+        self.n_asked += 1
+        self.send(Suggested(request(f"t{self.n_asked - 1}")))
+
+    @precondition(lambda self: self.is_suggesting)
+    @rule(really=st.integers(0, 4))
+    def run_out_of_proposals(self, really: int) -> None:
+        if really == 0:
+            self.is_suggesting = False
+            self.is_dry = len(self.recorded) == self.n_recorded_when_asked
+            self.send(Exhausted())
+
+    @precondition(lambda self: self.running)
+    @rule(
+        which=st.integers(0, 99),
+        failure=st.none() | st.just(RETRIED) | st.sampled_from(FailureKind),
+    )
+    def finish(self, which: int, failure: FailureKind | None) -> None:
+        name, attempt = sorted(self.running.items())[which % len(self.running)]
+        is_elsewhere = failure is FailureKind.DATA_ERROR and self.state.n_slots > 1
+        is_lost = (failure is RETRIED or is_elsewhere) and attempt < self.state.max_attempts
+        if is_lost and self.state.is_leaving:
+            del self.running[name]
+            self.left.add(name)
+        self.send(failed(name, failure, attempt) if failure else done(name, attempt))
+
+    @precondition(lambda self: self.submitted)
+    @rule(which=st.integers(0, 99))
+    def answer_late(self, which: int) -> None:
+        name, attempt = sorted(self.submitted)[which % len(self.submitted)]
+        if self.running.get(name) != attempt:
+            self.send(done(name, attempt))
+
+    @precondition(lambda self: self.is_recalling)
+    @rule(which=st.sets(st.integers(0, 99)))
+    def take_back(self, which: set[int]) -> None:
+        self.is_recalling = False
+        waiting = [name for index, name in enumerate(sorted(self.running)) if index in which]
+        for name in waiting:
+            del self.running[name]
+            self.left.add(name)
+        self.send(Recalled(tuple(waiting)))
+
+    @rule(really=st.integers(0, 9))
+    def stop(self, really: int) -> None:
+        if really == 0:
+            self.send(StopRequested("operator", "stopped"))
+
+    def send(self, event: Event) -> None:
+        for action in self.state.handle(event):
+            self.perform(action)
+
+    def perform(self, action: Action) -> None:
+        assert not self.closes, "nothing is done after the close"
+        match action:
+            case Suggest():
+                assert not self.is_suggesting, "one suggestion at a time"
+                assert not self.is_dry, "nothing has changed since there was no proposal"
+                self.is_suggesting = True
+                self.n_recorded_when_asked = len(self.recorded)
+            case Submit(request):
+                self.running[request.trial_id] = request.attempt
+                self.submitted[request.trial_id, request.attempt] += 1
+            case Record(outcome):
+                assert self.running.pop(outcome.trial_id) == outcome.attempt
+                self.recorded[outcome.trial_id] += 1
+                self.is_dry = False
+            case RecordLoss(outcome):
+                assert outcome.attempt < self.state.max_attempts
+            case Recall():
+                assert not self.is_recalling, "recalled once"
+                self.is_recalling = True
+            case Close():
+                assert not self.running
+                assert not self.is_suggesting
+                self.closes.append(action)
+
+    @invariant()
+    def no_more_run_than_can(self) -> None:
+        assert len(self.running) <= max(self.most_slots, self.n_reissued)
+
+    @invariant()
+    def no_trial_is_lost_or_counted_twice(self) -> None:
+        assert set(self.recorded.values()) | set(self.submitted.values()) <= {1}
+        all_trials = {f"t{index}" for index in range(self.n_asked)}
+        assert set(self.recorded) | set(self.running) | self.left == all_trials
+        assert not set(self.recorded) & set(self.running)
+        assert not self.left & (set(self.recorded) | set(self.running))
+
+    @invariant()
+    def no_more_is_asked_than_the_limit(self) -> None:
+        limit = self.state.max_trials
+        assert limit is None or self.n_asked <= max(limit, self.n_reissued)
+
+    def teardown(self) -> None:
+        self.send(StopRequested("the end"))
+        if self.is_suggesting:
+            self.propose()
+        while self.running:
+            self.finish(0, None)
+        assert len(self.closes) == 1
+        all_trials = {f"t{index}" for index in range(self.n_asked)}
+        assert set(self.recorded) | self.left == all_trials
+
+
+TestAnyCourseOfEvents = AnyCourseOfEvents.TestCase
+TestAnyCourseOfEvents.settings = settings(deadline=None)
+
+
+def test_replaying_the_same_events_gives_the_same_actions() -> None:
+    events: list[Event] = [
+        SlotsChanged(2),
+        Suggested(request("a")),
+        lost("a"),
+        Suggested(request("b")),
+        done("b"),
+        StopRequested("operator"),
+        Suggested(request("c")),
+        done("a", 2),
+        done("c"),
+    ]
+    fresh = SearchState(max_attempts=2)
+    assert actions_of(replace(fresh, running={}), *events) == actions_of(fresh, *events)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from workers.errors import CheckpointError
+from workers.training.checkpoints import (
+    Checkpoint,
+    checkpoint_path,
+    fingerprint,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+MINE = fingerprint({"configuration": {"edge1": "3"}, "seed": 0})
+
+
+def checkpoint(epochs: int) -> Checkpoint:
+    return Checkpoint(
+        fingerprint=MINE,
+        epochs=epochs,
+        losses=[1.0 / (epoch + 1) for epoch in range(epochs)],
+        network={"weight": torch.full((3, 2), float(epochs))},
+        head={"weight": torch.eye(2)},
+        optimizer={"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"lr": 0.1}]},
+    )
+
+
+def epochs_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "c1", checkpoint(3))
+    assert path == tmp_path / "c1" / "epochs-0003.pt"
+    loaded = load_checkpoint(path, expected_fingerprint=MINE)
+    assert loaded.epochs == 3
+    assert loaded.losses == checkpoint(3).losses
+    assert torch.equal(loaded.network["weight"], torch.full((3, 2), 3.0))
+    assert loaded.optimizer["param_groups"] == [{"lr": 0.1}]
+    assert loaded.averaged is None
+    assert loaded.group_log_weights is None
+    assert loaded.n_splits == 1
+
+
+def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(tmp_path: Path) -> None:
+    states = [torch.get_rng_state()]
+    within = replace(checkpoint(3), steps=120, loss_sum=torch.tensor(7.5), random_states=states)
+    save_checkpoint(tmp_path, checkpoint(3))
+    path = save_checkpoint(tmp_path, within)
+    assert path.name == "epochs-0003+000120.pt"
+    assert latest_checkpoint(tmp_path, up_to_epochs=4) == path
+    assert latest_checkpoint(tmp_path, up_to_epochs=3) == tmp_path / "epochs-0003.pt"
+    loaded = load_checkpoint(path, expected_fingerprint=MINE)
+    assert loaded.steps == 120
+    assert loaded.loss_sum is not None
+    assert float(loaded.loss_sum) == 7.5
+    assert torch.equal(loaded.random_states[0], states[0])
+
+
+def test_weights_of_groups_and_parts_are_saved_too(tmp_path: Path) -> None:
+    weights = torch.tensor([-0.1, -2.4, -torch.inf], dtype=torch.float64)
+    made = replace(checkpoint(3), group_log_weights=weights, n_splits=4)
+    loaded = load_checkpoint(save_checkpoint(tmp_path, made), expected_fingerprint=MINE)
+    assert loaded.group_log_weights is not None
+    assert torch.equal(loaded.group_log_weights, weights)
+    assert loaded.n_splits == 4
+
+
+def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, checkpoint(3))
+    content = torch.load(path, weights_only=True)
+    del content["group_log_weights"], content["n_splits"]
+    torch.save(content, path)
+    assert load_checkpoint(path, expected_fingerprint=MINE).n_splits == 1
+
+
+def test_the_latest_is_never_one_beyond_the_asked_epochs(tmp_path: Path) -> None:
+    for epochs in (3, 9):
+        save_checkpoint(tmp_path, checkpoint(epochs))
+    assert latest_checkpoint(tmp_path, up_to_epochs=27) == checkpoint_path(tmp_path, epochs=9)
+    assert latest_checkpoint(tmp_path, up_to_epochs=9) == checkpoint_path(tmp_path, epochs=9)
+    assert latest_checkpoint(tmp_path, up_to_epochs=8) == checkpoint_path(tmp_path, epochs=3)
+    assert latest_checkpoint(tmp_path, up_to_epochs=2) is None
+
+
+def test_a_folder_that_does_not_exist_has_no_checkpoint(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path / "none", up_to_epochs=9) is None
+
+
+def test_the_newest_two_are_kept_and_the_one_just_written(tmp_path: Path) -> None:
+    for epochs in (2, 4, 8):
+        save_checkpoint(tmp_path, checkpoint(epochs))
+    assert epochs_in(tmp_path) == ["epochs-0004.pt", "epochs-0008.pt"]
+    save_checkpoint(tmp_path, checkpoint(2))
+    assert "epochs-0002.pt" in epochs_in(tmp_path)
+    assert "epochs-0008.pt" in epochs_in(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped"])
+def test_a_damaged_file_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    save_checkpoint(tmp_path, checkpoint(3))
+    path = save_checkpoint(tmp_path, checkpoint(9))
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        place = content.index(torch.full((3, 2), 9.0).numpy().tobytes())
+        content[place] ^= 0xFF
+    else:
+        content = content[: len(content) // 2 if damage == "cut" else 0]
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert latest_checkpoint(tmp_path, up_to_epochs=9) == checkpoint_path(tmp_path, epochs=3)
+    assert "epochs-0009.pt is damaged" in caplog.text
+
+
+def test_a_checkpoint_of_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, checkpoint(3))
+    other = fingerprint({"configuration": {"edge1": "4"}, "seed": 1})
+    with pytest.raises(CheckpointError, match="configuration, seed differ"):
+        load_checkpoint(path, expected_fingerprint=other)
+
+
+@pytest.mark.parametrize("content", [{"epochs": 3}, [1, 2], {"unknown": 1}])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "epochs-0003.pt"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(path, expected_fingerprint=MINE)
+
+
+def test_code_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "epochs-0003.pt"
+    torch.save({"fingerprint": MINE, "epochs": print}, path)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(path, expected_fingerprint=MINE)
+
+
+def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, checkpoint(3))
+    broken = Checkpoint(**{**vars_of(checkpoint(9)), "network": {"weight": lambda: 0}})
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(tmp_path, broken)
+    assert epochs_in(tmp_path) == ["epochs-0003.pt"]
+
+
+def vars_of(value: Checkpoint) -> dict[str, object]:
+    return {name: getattr(value, name) for name in Checkpoint.__slots__}
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_its_parts() -> None:
+    assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint(
+        {"b": {"d": 3, "c": 2}, "a": 1}
+    )
+
+
+def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "c1"
+    in_the_way.write_text("a file where a folder should be")
+    with pytest.raises(CheckpointError, match=r"c1/epochs-0003\.pt cannot be written .*free some"):
+        save_checkpoint(in_the_way, checkpoint(3))

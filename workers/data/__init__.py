@@ -1,0 +1,1 @@
+"""Faces: from pictures and labels to batches."""

@@ -1,0 +1,1 @@
+"""File formats of others, read as values; nothing of them is ever run."""

@@ -1,0 +1,1 @@
+"""From a source of faces to a pack."""

@@ -1,0 +1,1 @@
+"""The file that training reads: pictures and people, memory-mapped."""

@@ -1,0 +1,1 @@
+"""Data sets that a pack can be made from, one module a data set."""

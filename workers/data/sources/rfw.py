@@ -1,0 +1,44 @@
+"""Racial Faces in the Wild: `data/<Race>/<id>/<id>_0001.jpg` and one pair list for each race."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from workers.data.sources.lfw import person_of
+from workers.data.sources.picture_store import PictureStore, find_file, read_text
+from workers.data.sources.source import FaceRow, FaceSource
+from workers.data.sources.stored import add_pairs, opener, require_rows
+
+RACES = ("African", "Asian", "Caucasian", "Indian")
+
+
+def is_rfw(store: PictureStore) -> bool:
+    """Whether all pictures lie in a person's folder in one of the four races' folders."""
+    return bool(store.pictures) and all(_race_of(name) for name in store.pictures)
+
+
+def read_rfw(store: PictureStore, source: str) -> FaceSource:
+    """The race of its folder is the group column `race` of every picture.
+
+    Raises:
+        DataError: No picture is called like RFW's, or a pair list is damaged.
+    """
+    rows: list[FaceRow] = []
+    for name in store.pictures:
+        race, person = _race_of(name), person_of(name)
+        if race and person is not None:
+            labels = {"race": race}
+            rows.append(FaceRow(source=name, position=len(rows), identity=person, labels=labels))
+    require_rows(rows, source, "data/African/m.01/m.01_0001.jpg")
+    faces = FaceSource(rows=rows, columns=("race",), read=opener(store))
+    lists = [find_file(store, f"{race}_pairs.txt") for race in RACES]
+    contents = {
+        f"{source}/{name}": read_text(store, name, f"{source}/{name}") for name in lists if name
+    }
+    return add_pairs(faces, contents) if contents else faces
+
+
+def _race_of(picture: str) -> str | None:
+    path = PurePosixPath(picture)
+    race = path.parent.parent.name
+    return race if race in RACES and person_of(picture) is not None else None

@@ -1,0 +1,1 @@
+"""From embeddings to metrics, their intervals and their guards."""

@@ -1,0 +1,1 @@
+"""From a candidate and a pack to a trained network."""
