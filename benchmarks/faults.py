@@ -172,8 +172,8 @@ def job_of(request: TrialRequest) -> TrialJob:
         objectives=NAMES[:2],
         max_epochs=27,
         split="val",
-        run_directory="",
-        checkpoint_directory="",
+        artefacts="",
+        checkpoints="",
     )
 
 

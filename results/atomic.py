@@ -63,5 +63,15 @@ def write_json_atomically(path: Path, value: Any) -> None:
         TypeError: `value` holds something JSON does not know.
         ValueError: `value` holds NaN or infinity, which other readers of JSON refuse.
     """
+    write_bytes_atomically(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8, as every JSON file of a run is written.
+
+    Raises:
+        TypeError: `value` holds something JSON does not know.
+        ValueError: `value` holds NaN or infinity, which other readers of JSON refuse.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text_atomically(path, text + "\n")
+    return (text + "\n").encode("utf-8")

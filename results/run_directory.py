@@ -53,8 +53,13 @@ class RunDirectory:
         return self.path / "pareto.json"
 
     @property
+    def artefacts(self) -> str:
+        """Location of the store of checkpoints and models, the same from every folder."""
+        return str(self.path.absolute())
+
+    @property
     def models(self) -> Path:
-        """Retrained models, one folder each."""
+        """Retrained models, one folder each, and the document about them."""
         return self.path / "models"
 
     @property
@@ -66,10 +71,6 @@ class RunDirectory:
     def logs(self) -> Path:
         """Log files, JSON lines."""
         return self.path / "logs"
-
-    def checkpoints(self, config_id: str) -> Path:
-        """The folder of one configuration's checkpoints."""
-        return self.path / "checkpoints" / config_id
 
     def exists(self) -> bool:
         """Whether a run was started here; a name that no file can have is that of no run."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
+from workers.artefacts.store import checked_key
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ConfigSpace import ConfigurationSpace
 
@@ -92,6 +96,60 @@ class PromotingOptimizer:
         return None
 
 
+class InMemoryArtefacts:
+    """An artefact store of this process.
+
+    Args:
+        folder: For the files that it fetches; None where nobody does.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._contents: dict[str, bytes] = {}
+        self._folder = folder
+
+    def read(self, key: str) -> bytes:
+        found = self._contents.get(checked_key(key))
+        if found is None:
+            raise FileNotFoundError(key)
+        return found
+
+    def write(self, key: str, content: bytes | memoryview) -> None:
+        self._contents[checked_key(key)] = bytes(content)
+
+    @contextlib.contextmanager
+    def replacing(self, key: str) -> Iterator[Path]:
+        key = checked_key(key)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "content"
+            yield path
+            self.write(key, path.read_bytes())
+
+    def fetch(self, key: str) -> Path:
+        content = self.read(key)
+        assert self._folder is not None
+        path = self._folder / checked_key(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        prefix = f"{checked_key(folder)}/" if folder else ""
+        contents = self._contents.items()
+        return {key: len(content) for key, content in contents if key.startswith(prefix)}
+
+    def remove(self, key: str) -> None:
+        key = checked_key(key)
+        kept = self._contents.items()
+        self._contents = {
+            name: content
+            for name, content in kept
+            if name != key and not name.startswith(f"{key}/")
+        }
+
+    def describe(self, key: str) -> str:
+        return f"memory:{checked_key(key)}"
+
+
 def doomed_job(number: int, *, attempt: int = 1) -> TrialJob:
     """A job that fails at once, for its data are not there."""
     request = TrialRequest(
@@ -119,8 +177,8 @@ def doomed_job(number: int, *, attempt: int = 1) -> TrialJob:
         objectives=("error", "rank_disparity"),
         max_epochs=1,
         split="val",
-        run_directory="/nowhere",
-        checkpoint_directory="c",
+        artefacts="/nowhere",
+        checkpoints="c",
     )
 
 

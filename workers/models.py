@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from results.atomic import write_bytes_atomically, write_json_atomically
+from results.atomic import json_bytes
 from results.trial import Configuration
 from search_space.build import build_network
 from search_space.candidate import SpaceSettings, settings_from_json
 from search_space.definition.decode import decode
+from workers.artefacts.directory import DirectoryStore
+from workers.artefacts.store import ArtefactStore
 from workers.errors import CheckpointError
 from workers.evaluation.embedding import embed_batch
 
@@ -77,13 +79,14 @@ class EmbeddingNetwork(nn.Module):
         return embed_batch(self.network, images, flip=self.description.flip)
 
 
-def save_model(directory: Path, network: nn.Module, description: ModelDescription) -> Path:
-    """Write both files and return the path of `model.json`, which is written last."""
-    directory.mkdir(parents=True, exist_ok=True)
+def save_model(
+    store: ArtefactStore, folder: str, network: nn.Module, description: ModelDescription
+) -> str:
+    """Keep both files and return the key of `model.json`, which is written last."""
     weights = safetensors.torch.save(
         {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     )
-    write_bytes_atomically(directory / WEIGHTS_NAME, weights)
+    store.write(f"{folder}/{WEIGHTS_NAME}", weights)
     content = {
         "schema": SCHEMA,
         **asdict(description),
@@ -92,13 +95,13 @@ def save_model(directory: Path, network: nn.Module, description: ModelDescriptio
         "input": "aligned faces, (b, channels, image_size, image_size), pixels 0..255",
         "output": "embeddings (b, embedding_size), L2-normalised; compare by inner product",
     }
-    path = directory / DESCRIPTION_NAME
-    write_json_atomically(path, content)
-    return path
+    key = f"{folder}/{DESCRIPTION_NAME}"
+    store.write(key, json_bytes(content))
+    return key
 
 
 def load_model(path: Path | str) -> EmbeddingNetwork:
-    """The model that `save_model` wrote, on the CPU and in evaluation mode.
+    """The model that `save_model` kept, on the CPU and in evaluation mode.
 
     Args:
         path: The model's folder or its `model.json`.
@@ -109,9 +112,10 @@ def load_model(path: Path | str) -> EmbeddingNetwork:
     """
     path = Path(path)
     directory = path.parent if path.name == DESCRIPTION_NAME else path
+    store = DirectoryStore(directory)
     try:
-        content = json.loads((directory / DESCRIPTION_NAME).read_text(encoding="utf-8"))
-        weights = (directory / WEIGHTS_NAME).read_bytes()
+        content = json.loads(store.read(DESCRIPTION_NAME))
+        weights = store.read(WEIGHTS_NAME)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"no readable model in {directory} ({error})") from error
     if content.get("schema") != SCHEMA:

@@ -112,11 +112,12 @@ class TrialJob:
 
     Attributes:
         max_epochs: The schedule's length; depends on the run, never on the rung.
-        run_directory: Absolute path, readable and writable on the worker.
-        checkpoint_directory: Relative to the run directory; the configuration's own folder.
+        artefacts: Location of the store of checkpoints and models, see
+            `workers.artefacts.registry`; readable and writable on the worker.
+        checkpoints: The configuration's own folder in the store.
+        model: The folder in the store where a retrained model is kept; None during a search.
         constraints: Limit -> the largest value that is trained, from `CONSTRAINTS`.
-        model_directory: Where a retrained model is written, relative to the run directory;
-            None during a search.
+        function: What the trial does, see `workers.trials.registry`.
     """
 
     request: TrialRequest
@@ -127,11 +128,12 @@ class TrialJob:
     objectives: tuple[str, ...]
     max_epochs: int
     split: Split
-    run_directory: str
-    checkpoint_directory: str
-    model_directory: str | None = None
+    artefacts: str
+    checkpoints: str
+    model: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
+    function: str = "face_network"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.constraints) - set(CONSTRAINTS))

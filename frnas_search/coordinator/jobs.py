@@ -16,12 +16,14 @@ from workers.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from results.run_directory import RunDirectory
     from results.trial import TrialRequest
     from search_space.candidate import SpaceSettings
 
 SEARCH_SPLIT: Split = "val"
 RETRAIN_SPLIT: Split = "test"
+
+CHECKPOINTS = "checkpoints"
+_MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +31,11 @@ class JobTemplate:
     """What all jobs of one run have in common.
 
     Attributes:
-        run: Made absolute in the jobs: workers have working directories of their own.
+        artefacts: Location of the store of checkpoints and models, for workers everywhere.
         provenance: Written into every retrained model.
     """
 
-    run: RunDirectory
+    artefacts: str
     data: DataSettings
     space: SpaceSettings
     training: TrainingSettings
@@ -45,25 +47,22 @@ class JobTemplate:
 
     def search_job(self, request: TrialRequest) -> TrialJob:
         """Train towards the run's maximal epochs and measure on the validation split."""
-        folder = self.run.checkpoints(request.config_id)
         return self._job(
             request,
             max_epochs=self.max_epochs,
             split=SEARCH_SPLIT,
-            checkpoint_directory=folder.relative_to(self.run.path).as_posix(),
+            checkpoints=checkpoint_folder(request.config_id),
         )
 
     def retrain_job(self, request: TrialRequest) -> TrialJob:
         """Train to the request's epochs from the beginning and measure on the test split."""
         name = model_name(request.config_id, request.seed)
-        folder = self.run.checkpoints(f"{name}-e{request.epochs}")
-        models = self.run.models.relative_to(self.run.path)
         return self._job(
             request,
             max_epochs=request.epochs,
             split=RETRAIN_SPLIT,
-            checkpoint_directory=folder.relative_to(self.run.path).as_posix(),
-            model_directory=(models / name).as_posix(),
+            checkpoints=checkpoint_folder(f"{name}-e{request.epochs}"),
+            model=model_folder(name),
         )
 
     def _job(
@@ -72,8 +71,8 @@ class JobTemplate:
         *,
         max_epochs: int,
         split: Split,
-        checkpoint_directory: str,
-        model_directory: str | None = None,
+        checkpoints: str,
+        model: str | None = None,
     ) -> TrialJob:
         return TrialJob(
             request=request,
@@ -84,14 +83,24 @@ class JobTemplate:
             objectives=self.objectives,
             max_epochs=max_epochs,
             split=split,
-            run_directory=str(self.run.path.absolute()),
-            checkpoint_directory=checkpoint_directory,
-            model_directory=model_directory,
-            constraints=self.constraints if model_directory is None else {},
+            artefacts=self.artefacts,
+            checkpoints=checkpoints,
+            model=model,
+            constraints=self.constraints if model is None else {},
             provenance=self.provenance,
         )
 
 
+def checkpoint_folder(name: str) -> str:
+    """The folder, in the run's artefacts, of one training's checkpoints."""
+    return f"{CHECKPOINTS}/{name}"
+
+
+def model_folder(name: str) -> str:
+    """The folder, in the run's artefacts, of a retrained model."""
+    return f"{_MODELS}/{name}"
+
+
 def model_name(config_id: str, seed: int) -> str:
-    """The folder of a retrained model, such as `c0007-s1`."""
+    """What a retrained model is called, such as `c0007-s1`."""
     return f"{config_id}-s{seed}"

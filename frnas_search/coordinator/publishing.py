@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shutil
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from frnas_search.coordinator.jobs import CHECKPOINTS, checkpoint_folder
 from results.atomic import write_json_atomically, write_text_atomically
 from results.documents import pareto_csv, pareto_document
 from results.events import Ended, Resumed, RunOpened, Told
 from results.trial import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from frnas_search.coordinator.executor import Attendance
     from results.events import LoggedEvent
     from results.run_directory import RunDirectory
     from results.view import RunView
-
+    from workers.artefacts.store import ArtefactStore
 
 # After these a configuration may be trained further: it has a result, or its worker was lost.
 _GOES_ON = (None, FailureKind.WORKER_LOST)
@@ -61,9 +63,9 @@ class CheckpointCollector:
     the newer; should one be promoted after all, it trains from the beginning to the same result.
     """
 
-    def __init__(self, run: RunDirectory, *, max_bytes: float = math.inf) -> None:
-        """Args: the run, and what its checkpoints may take together, give or take a trial's."""
-        self._run = run
+    def __init__(self, artefacts: ArtefactStore, *, max_bytes: float = math.inf) -> None:
+        """Args: the run's store, and what checkpoints may take in all, give or take a trial's."""
+        self._artefacts = artefacts
         self._max_bytes = max_bytes
         self._front: set[str] = set()
 
@@ -85,7 +87,7 @@ class CheckpointCollector:
         """Nothing; checkpoints follow events."""
 
     def _keep_within(self, view: RunView, front: set[str]) -> None:
-        sizes = self._sizes() if self._max_bytes < math.inf else {}
+        sizes: Mapping[str, int] = self._sizes() if self._max_bytes < math.inf else {}
         excess = sum(sizes.values()) - self._max_bytes
         for config_id in _least_promising_first(view):
             if excess <= 0.0:
@@ -94,18 +96,16 @@ class CheckpointCollector:
                 self._remove(config_id)
                 excess -= sizes[config_id]
 
-    def _sizes(self) -> dict[str, int]:
+    def _sizes(self) -> Mapping[str, int]:
         """Bytes of each configuration's checkpoints."""
-        folder = self._run.checkpoints("x").parent
-        sizes = {}
-        for each in folder.iterdir() if folder.is_dir() else ():
-            with contextlib.suppress(FileNotFoundError):  # a worker replaces files meanwhile
-                sizes[each.name] = sum(path.stat().st_size for path in each.iterdir())
+        sizes: Counter[str] = Counter()
+        for key, n_bytes in self._artefacts.sizes(CHECKPOINTS).items():
+            sizes[key.split("/")[1]] += n_bytes
         return sizes
 
     def _remove(self, config_id: str) -> None:
-        # Whoever cannot delete here will hear of it when the disk is full.
-        shutil.rmtree(self._run.checkpoints(config_id), ignore_errors=True)
+        # Whoever cannot delete there will hear of it when the disk is full.
+        self._artefacts.remove(checkpoint_folder(config_id))
 
 
 def _least_promising_first(view: RunView) -> list[str]:

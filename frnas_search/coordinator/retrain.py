@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frnas_search.coordinator.jobs import model_name
+from frnas_search.coordinator.jobs import model_folder, model_name
 from frnas_search.coordinator.state import (
     Close,
     Event,
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from results.trial import Configuration
     from results.view import RunView
     from search_space.candidate import SpaceSettings
+    from workers.artefacts.store import ArtefactStore
     from workers.settings import TrialJob
 
 logger = logging.getLogger(__name__)
@@ -134,6 +133,7 @@ class Retraining:
     """The requests of one call of `frnas retrain`, and everything needed to serve them.
 
     Attributes:
+        artefacts: Where the run's checkpoints and models are kept.
         view: As of the log's last event.
         space: The run's.
         make_job: Request -> job.
@@ -144,6 +144,7 @@ class Retraining:
 
     executor: Executor
     store: EventStore
+    artefacts: ArtefactStore
     view: RunView
     space: SpaceSettings
     make_job: Callable[[TrialRequest], TrialJob]
@@ -192,7 +193,7 @@ class Retraining:
             seed=request.seed,
             epochs=request.epochs,
             outcome=outcome,
-            model=f"models/{name}" if outcome.costs is not None else None,
+            model=model_folder(name) if outcome.costs is not None else None,
         )
         time = self.utc_now()
         sequence = self.store.append(event, time=time)
@@ -203,9 +204,8 @@ class Retraining:
         else:
             costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())
             logger.info("%s: test %s  in %.1f s", name, costs, outcome.seconds)
-            job = self.make_job(request)  # its model is safe; nothing goes on from its checkpoint
-            folder = Path(job.run_directory) / job.checkpoint_directory
-            shutil.rmtree(folder, ignore_errors=True)
+            # Its model is safe; nothing goes on from its checkpoint.
+            self.artefacts.remove(self.make_job(request).checkpoints)
 
     def _remind(self) -> None:
         attendance = self.executor.attendance()

@@ -54,6 +54,7 @@ from results.view import fold
 from search_space.definition.decode import decode
 from search_space.definition.families import families_in_use
 from search_space.definition.space import build_space
+from workers.artefacts.registry import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,6 +220,7 @@ def retraining(
             yield Retraining(
                 executor=executor,
                 store=store,
+                artefacts=open_store(run.artefacts),
                 view=view,
                 space=prepared.space,
                 make_job=_job_template(plan).retrain_job,
@@ -243,13 +245,13 @@ def _self_contained(plan: _Plan) -> RunConfig:
 def _collector(plan: _Plan) -> CheckpointCollector:
     gigabytes = plan.config.workers.checkpoint_gb
     max_bytes = math.inf if gigabytes is None else gigabytes * 1e9
-    return CheckpointCollector(plan.run, max_bytes=max_bytes)
+    return CheckpointCollector(open_store(plan.run.artefacts), max_bytes=max_bytes)
 
 
 def _job_template(plan: _Plan) -> JobTemplate:
     run, config, prepared = plan.run, plan.config, plan.prepared
     return JobTemplate(
-        run=run,
+        artefacts=run.artefacts,
         data=prepared.data,
         space=prepared.space,
         training=config.training.settings(),

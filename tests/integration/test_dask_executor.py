@@ -47,14 +47,14 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TrialJob:
         training=TrainingSettings(device="cpu", batch_size=16, checkpoint_seconds=0.0),
         evaluation=EvaluationSettings(n_replicates=100),
         max_epochs=ENDLESS_EPOCHS,
-        run_directory=str(folder),
+        artefacts=str(folder),
     )
 
 
 def endless(job: TrialJob, folder: str) -> TrialJob:
     """A job that goes on until somebody ends it, with checkpoints of its own."""
     request = replace(job.request, trial_id="t0009", epochs=ENDLESS_EPOCHS)
-    return replace(job, request=request, checkpoint_directory=folder)
+    return replace(job, request=request, checkpoints=folder)
 
 
 class Cluster:
@@ -162,7 +162,7 @@ def listener(executor: DaskExecutor) -> Listener:
 
 
 def has_checkpoint(job: TrialJob) -> Callable[[], bool]:
-    folder = Path(job.run_directory) / job.checkpoint_directory
+    folder = Path(job.artefacts) / job.checkpoints
     return lambda: folder.is_dir() and any(folder.glob("epochs-*.pt"))
 
 
@@ -251,7 +251,7 @@ def test_what_is_given_up_is_not_trained_any_longer(
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     executor.close()
-    folder = Path(long_job.run_directory) / long_job.checkpoint_directory
+    folder = Path(long_job.artefacts) / long_job.checkpoints
 
     def newest() -> str:
         return max(path.name for path in folder.glob("epochs-*.pt"))

@@ -70,8 +70,8 @@ def job(data: DataSettings, tmp_path: Path) -> TrialJob:
         objectives=("error", "rank_disparity"),
         max_epochs=4,
         split="val",
-        run_directory=str(tmp_path),
-        checkpoint_directory="checkpoints/c1",
+        artefacts=str(tmp_path),
+        checkpoints="checkpoints/c1",
     )
 
 
@@ -83,7 +83,7 @@ def endless(job: TrialJob) -> TrialJob:
         request=replace(job.request, epochs=10**6),
         training=replace(job.training, checkpoint_seconds=0.0),
         max_epochs=10**6,
-        checkpoint_directory="checkpoints/endless",
+        checkpoints="checkpoints/endless",
     )
 
 
@@ -129,7 +129,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def has_begun(job: TrialJob) -> bool:
-    return any((Path(job.run_directory) / job.checkpoint_directory).glob("*.pt"))
+    return any((Path(job.artefacts) / job.checkpoints).glob("*.pt"))
 
 
 def test_one_child_trains_trial_after_trial(trainer: TrialProcess, job: TrialJob) -> None:
@@ -165,7 +165,7 @@ def test_a_failure_has_the_last_lines_that_were_logged_on_its_trial(
     missing = trainer.run(replace(job, data=replace(job.data, pack="/nowhere/none.pack")))
     assert missing.log == (), "it was over before anything was logged"
     unknown = ("error", "no_such_metric")
-    crash = trainer.run(replace(job, objectives=unknown, checkpoint_directory="checkpoints/2"))
+    crash = trainer.run(replace(job, objectives=unknown, checkpoints="checkpoints/2"))
     assert crash.failure is FailureKind.CRASHED
     assert [line for line in crash.log if "2 of 2 epochs, loss" in line]
     assert "epochs, loss" not in capfd.readouterr().err, "it is for the record only"

@@ -28,7 +28,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
-    from workers.run import run_trial  # only now: what libraries print is no answer
+    from workers.trials.run import run_trial  # only now: what libraries print is no answer
 
     while True:
         job = job_from_json(json.loads(jobs.get()))

@@ -13,13 +13,12 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from results.atomic import replacing
+from workers.artefacts.store import ArtefactStore
 from workers.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -63,69 +62,78 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
-def checkpoint_path(directory: Path, *, epochs: int, steps: int = 0) -> Path:
-    """Where the checkpoint after so many epochs, and steps of the next one, lies."""
+def checkpoint_name(*, epochs: int, steps: int = 0) -> str:
+    """The name of the checkpoint after so many epochs, and steps of the next one."""
     within = f"+{steps:06d}" if steps else ""
-    return directory / f"epochs-{epochs:04d}{within}.pt"
+    return f"epochs-{epochs:04d}{within}.pt"
 
 
-def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint, then remove all but the newest two; the one just written stays.
+def save_checkpoint(store: ArtefactStore, folder: str, checkpoint: Checkpoint) -> str:
+    """Keep the checkpoint, then remove all but the newest two; the one just written stays.
+
+    Args:
+        store: Where the run's artefacts are.
+        folder: The configuration's own.
+        checkpoint: What to keep.
+
+    Returns:
+        Its key.
 
     Raises:
         CheckpointError: It cannot be written, such as on a full disk; none is changed.
     """
-    path = checkpoint_path(directory, epochs=checkpoint.epochs, steps=checkpoint.steps)
+    key = f"{folder}/{checkpoint_name(epochs=checkpoint.epochs, steps=checkpoint.steps)}"
     # Into memory first: torch reports a full disk as a failure of its archive.
     content = io.BytesIO()
-    torch.save({each.name: getattr(checkpoint, each.name) for each in _FIELDS}, content)
+    torch.save({part.name: getattr(checkpoint, part.name) for part in _FIELDS}, content)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        store.write(key, content.getbuffer())
     except OSError as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be written ({error.strerror}); free some space or mend "
-            "the permissions there, then resume the run"
+            f"checkpoint {store.describe(key)} cannot be written ({error.strerror}); free some "
+            "space or mend the permissions there, then resume the run"
         ) from error
-    newest_first = sorted(_numbered(directory), reverse=True)
+    newest_first = sorted(_numbered(store, folder), reverse=True)
     for _, older in newest_first[N_KEPT:]:
-        if older != path:
-            older.unlink(missing_ok=True)
-    return path
+        if older != key:
+            store.remove(older)
+    return key
 
 
-def latest_checkpoint(directory: Path, *, up_to_epochs: int) -> Path | None:
-    """The intact checkpoint with the most training, at most `up_to_epochs`; None without one.
+def latest_checkpoint(store: ArtefactStore, folder: str, *, up_to_epochs: int) -> str | None:
+    """The key of the intact checkpoint with the most training, at most `up_to_epochs`, if any.
 
     A file that was cut off or has changed on disk is passed over with a warning.
     """
-    for done, path in sorted(_numbered(directory), reverse=True):
+    for done, key in sorted(_numbered(store, folder), reverse=True):
         if done > (up_to_epochs, 0):
             continue
-        if _is_intact(path):
-            return path
-        logger.warning("checkpoint %s is damaged; going back to the one before", path)
+        if _is_intact(store, key):
+            return key
+        logger.warning(
+            "checkpoint %s is damaged; going back to the one before", store.describe(key)
+        )
     return None
 
 
-def load_checkpoint(path: Path, *, expected_fingerprint: str) -> Checkpoint:
+def load_checkpoint(store: ArtefactStore, key: str, *, expected_fingerprint: str) -> Checkpoint:
     """Read a checkpoint onto the CPU.
 
     Raises:
         CheckpointError: It cannot be read, or is of another configuration, seed, recipe or data.
     """
+    place = store.describe(key)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(store.fetch(key), map_location="cpu", weights_only=True)
         checkpoint = Checkpoint(**content)
     except (OSError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({error}); remove it to train from the beginning"
+            f"checkpoint {place} cannot be read ({error}); remove it to train from the beginning"
         ) from error
     if checkpoint.fingerprint != expected_fingerprint:
         changed = _changed_parts(checkpoint.fingerprint, expected_fingerprint)
         raise CheckpointError(
-            f"checkpoint {path} belongs to another training: {changed} differ; "
+            f"checkpoint {place} belongs to another training: {changed} differ; "
             f"remove it or use another checkpoint directory"
         )
     return checkpoint
@@ -134,18 +142,16 @@ def load_checkpoint(path: Path, *, expected_fingerprint: str) -> Checkpoint:
 _FIELDS = fields(Checkpoint)
 
 
-def _numbered(directory: Path) -> list[tuple[tuple[int, int], Path]]:
-    """Each checkpoint's epochs and steps, and its path."""
-    if not directory.is_dir():
-        return []
-    found = ((_NAME.fullmatch(path.name), path) for path in directory.iterdir())
-    return [((int(match[1]), int(match[2] or 0)), path) for match, path in found if match]
+def _numbered(store: ArtefactStore, folder: str) -> list[tuple[tuple[int, int], str]]:
+    """Each checkpoint's epochs and steps, and its key."""
+    found = ((_NAME.fullmatch(key.rpartition("/")[2]), key) for key in store.sizes(folder))
+    return [((int(match[1]), int(match[2] or 0)), key) for match, key in found if match]
 
 
-def _is_intact(path: Path) -> bool:
+def _is_intact(store: ArtefactStore, key: str) -> bool:
     """Whether every entry of the file, which is a zip archive, has its recorded checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(store.fetch(key)) as archive:
             return archive.testzip() is None
     except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError):
         return False

@@ -24,7 +24,6 @@ def test_the_places_of_a_run_are_those_of_the_design(tmp_path: Path) -> None:
         "models": run.models,
         "report": run.report,
         "logs": run.logs,
-        "checkpoints/c0007": run.checkpoints("c0007"),
     }
 
     assert run.name == "lfw"

@@ -10,6 +10,7 @@ from torch import nn
 from search_space.build import build_network
 from search_space.candidate import SpaceSettings
 from search_space.definition.decode import decode
+from workers.artefacts.directory import DirectoryStore
 from workers.errors import CheckpointError
 from workers.models import ModelDescription, load_model, save_model
 
@@ -45,6 +46,11 @@ def trained_network() -> nn.Module:
     return network.eval()
 
 
+def saved(folder: Path, network: nn.Module) -> Path:
+    """Keep the network as `folder/model`; the path of its description."""
+    return folder / save_model(DirectoryStore(folder), "model", network, DESCRIPTION)
+
+
 def faces() -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (5, 1, 32, 32), generator=generator, dtype=torch.uint8)
@@ -52,8 +58,8 @@ def faces() -> torch.Tensor:
 
 def test_a_saved_model_is_loaded_equal_to_the_bit(tmp_path: Path) -> None:
     network = trained_network()
-    path = save_model(tmp_path / "model", network, DESCRIPTION)
-    loaded = load_model(path)
+    key = save_model(DirectoryStore(tmp_path), "model", network, DESCRIPTION)
+    loaded = load_model(tmp_path / key)
     assert not loaded.training
     assert loaded.description == DESCRIPTION
     ours, theirs = network.state_dict(), loaded.network.state_dict()
@@ -66,7 +72,7 @@ def test_a_saved_model_is_loaded_equal_to_the_bit(tmp_path: Path) -> None:
 
 def test_it_gives_the_normalised_sum_over_both_mirror_images(tmp_path: Path) -> None:
     network = trained_network()
-    model = load_model(save_model(tmp_path, network, DESCRIPTION))
+    model = load_model(saved(tmp_path, network))
     with torch.no_grad():
         images = faces().float() / 127.5 - 1.0
         expected = nn.functional.normalize(network(images) + network(images.flip(3)))
@@ -74,7 +80,7 @@ def test_it_gives_the_normalised_sum_over_both_mirror_images(tmp_path: Path) -> 
 
 
 def test_whole_numbers_and_floats_give_the_same_embeddings(tmp_path: Path) -> None:
-    model = load_model(save_model(tmp_path, trained_network(), DESCRIPTION))
+    model = load_model(saved(tmp_path, trained_network()))
     pixels = faces().float()
     with torch.no_grad():
         assert torch.equal(model(faces()), model(pixels))
@@ -82,23 +88,22 @@ def test_whole_numbers_and_floats_give_the_same_embeddings(tmp_path: Path) -> No
 
 
 def test_pictures_of_another_shape_are_refused(tmp_path: Path) -> None:
-    model = load_model(save_model(tmp_path, trained_network(), DESCRIPTION))
+    model = load_model(saved(tmp_path, trained_network()))
     with pytest.raises(ValueError, match=r"\(b, 1, 32, 32\)"):
         model(torch.zeros(2, 3, 32, 32))
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    save_model(tmp_path, trained_network(), DESCRIPTION)
-    weights = tmp_path / "model.safetensors"
+    weights = saved(tmp_path, trained_network()).with_name("model.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 0xFF
     weights.write_bytes(content)
     with pytest.raises(CheckpointError, match="not what model"):
-        load_model(tmp_path)
+        load_model(weights.parent)
 
 
 def test_a_description_of_another_version_is_refused(tmp_path: Path) -> None:
-    path = save_model(tmp_path, trained_network(), DESCRIPTION)
+    path = saved(tmp_path, trained_network())
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "frnas.model/9"}))
     with pytest.raises(CheckpointError, match=r"frnas\.model/9"):
         load_model(path)
@@ -110,7 +115,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_arrays_and_the_path_as_text_will_do_and_no_gradient_is_kept(tmp_path: Path) -> None:
-    model = load_model(str(save_model(tmp_path, trained_network(), DESCRIPTION).parent))
+    model = load_model(str(saved(tmp_path, trained_network()).parent))
     embeddings = model(faces().numpy())
     assert torch.equal(embeddings, model(faces()))
     assert embeddings.numpy().shape == (5, 16)

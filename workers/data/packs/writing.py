@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from results.atomic import replacing
+from workers.artefacts.directory import DirectoryStore
 from workers.data.packs.table import (
     FORMAT,
     BoolArray,
@@ -64,8 +64,8 @@ def write_pack(
     """
     shape = (channels, size, size)
     with reporting(path, len(table.identity) * channels * size * size):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as stream:
+        store = DirectoryStore(path.parent)
+        with store.replacing(path.name) as temporary, temporary.open("wb") as stream:
             stream.seek(front_bytes(table, shape))
             kept, image_digest = _write_images(stream, images, len(table.identity), shape)
             content = Content(kept=kept, image_digest=image_digest, warnings=warnings)

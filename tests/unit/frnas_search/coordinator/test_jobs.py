@@ -31,7 +31,7 @@ REQUEST = TrialRequest(
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobTemplate:
     monkeypatch.chdir(tmp_path)
     return JobTemplate(
-        run=RunDirectory(Path("runs/x")),
+        artefacts=RunDirectory(Path("runs/x")).artefacts,
         data=DataSettings(pack="/p", digest="d", group="g"),
         space=SpaceSettings(families={"a": ("b",)}),
         training=TrainingSettings(),
@@ -47,17 +47,17 @@ def test_a_search_job_trains_towards_the_runs_maximal_epochs_and_never_sees_the_
     template: JobTemplate, tmp_path: Path
 ) -> None:
     job = template.search_job(REQUEST)
-    assert (job.max_epochs, job.split, job.model_directory) == (27, "val", None)
-    assert job.run_directory == str(tmp_path / "runs/x")
-    assert job.checkpoint_directory == "checkpoints/c0002"
+    assert (job.max_epochs, job.split, job.model) == (27, "val", None)
+    assert job.artefacts == str(tmp_path / "runs/x")
+    assert job.checkpoints == "checkpoints/c0002"
     assert job.constraints == {"max_parameters": 1e6}
 
 
 def test_a_retraining_has_its_own_length_checkpoints_and_model(template: JobTemplate) -> None:
     job = template.retrain_job(REQUEST)
     assert (job.max_epochs, job.split) == (9, "test")
-    assert job.checkpoint_directory == "checkpoints/c0002-s5-e9"
-    assert job.model_directory == "models/c0002-s5"
+    assert job.checkpoints == "checkpoints/c0002-s5-e9"
+    assert job.model == "models/c0002-s5"
     assert job.constraints == {}, "what is chosen by hand is trained whatever it costs"
 
 

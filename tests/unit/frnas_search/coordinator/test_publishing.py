@@ -13,6 +13,7 @@ from results.documents import pareto_document
 from results.run_directory import RunDirectory
 from results.trial import FailureKind, TrialOutcome
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
+from workers.artefacts.registry import open_store
 from workers.settings import TrialJob
 
 
@@ -66,7 +67,7 @@ def saving(run: RunDirectory, run_job: Callable[[TrialJob], TrialOutcome]) -> An
     """Like `run_job`, and leaves a checkpoint as a worker does."""
 
     def save(job: TrialJob) -> TrialOutcome:
-        folder = run.checkpoints(job.request.config_id)
+        folder = run.path / "checkpoints" / job.request.config_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"epochs-{job.request.epochs:04d}.pt").touch()
         return run_job(job)
@@ -91,7 +92,7 @@ def test_checkpoints_of_the_front_and_of_what_may_be_promoted_are_kept(
 
     # c0001 enters the front and leaves it for c0004; c0002 stays low; c0003 is dominated at once.
     proposals = [proposal(1), proposal(2, 0), proposal(3)]
-    collector = CheckpointCollector(run)
+    collector = CheckpointCollector(open_store(run.artefacts))
     search = new_search(proposals, watchers=(collector,), run_job=saving(run, costs))
     search.coordinator.run()
     assert kept(run) == ["c0001", "c0002"]
@@ -110,7 +111,7 @@ def test_a_failed_configuration_keeps_its_checkpoint_only_when_it_was_not_its_fa
 ) -> None:
     search = new_search(
         [proposal(1, 0)],
-        watchers=(CheckpointCollector(run),),
+        watchers=(CheckpointCollector(open_store(run.artefacts)),),
         run_job=saving(run, lambda job: fail(job, kind)),
     )
     search.coordinator.run()
@@ -126,13 +127,15 @@ def test_checkpoints_keep_within_the_disk_they_may_take(
 
     def save(job: TrialJob) -> TrialOutcome:
         outcome: TrialOutcome = saving(run, succeed)(job)
-        folder = run.checkpoints(job.request.config_id)
+        folder = run.path / "checkpoints" / job.request.config_id
         next(folder.iterdir()).write_bytes(bytes(1000))
         sizes.append(sum(path.stat().st_size for path in folder.parent.rglob("*.pt")))
         return outcome
 
     search = new_search(
-        proposals, watchers=(CheckpointCollector(run, max_bytes=3000.0),), run_job=save
+        proposals,
+        watchers=(CheckpointCollector(open_store(run.artefacts), max_bytes=3000.0),),
+        run_job=save,
     )
     search.coordinator.run()
     assert kept(run) == ["c0001", "c0003", "c0005"]

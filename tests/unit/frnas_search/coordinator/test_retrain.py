@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +14,7 @@ from results.trial import FailureKind, TrialOutcome, TrialRequest
 from results.view import RunView, fold
 from search_space.candidate import SpaceSettings
 from search_space.definition.published import published_configuration
+from tests.fakes import InMemoryArtefacts
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, job_of, proposal, succeed
 from workers.settings import TrialJob
 
@@ -32,6 +31,7 @@ def retraining_of(search: SearchBuilder, run_job: object = succeed) -> Retrainin
     return Retraining(
         executor=InlineExecutor(run_job),  # type: ignore[arg-type]
         store=search.store,
+        artefacts=InMemoryArtefacts(),
         view=fold(search.store.read()),
         space=SpaceSettings(),
         make_job=job_of,
@@ -133,13 +133,12 @@ def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchB
     assert entry["costs"]["error"]["interval95"] is None
 
 
-def test_checkpoints_go_when_the_model_is_there(search: SearchBuilder, tmp_path: Path) -> None:
+def test_checkpoints_go_when_the_model_is_there(search: SearchBuilder) -> None:
     job = retraining_of(search)
-    job.make_job = lambda request: replace(job_of(request), run_directory=str(tmp_path))
-    (tmp_path / "c").mkdir()
-    (tmp_path / "c/epochs-0009.pt").touch()
+    job.artefacts.write("c/epochs-0009.pt", b"")
+    job.artefacts.write("d/epochs-0009.pt", b"")
     assert job.run(requests_for(job.view, ["c0001"], n_seeds=1, epochs=9))
-    assert list(tmp_path.iterdir()) == []
+    assert list(job.artefacts.sizes("")) == ["d/epochs-0009.pt"]
 
 
 def test_a_lost_worker_is_retried(search: SearchBuilder) -> None:

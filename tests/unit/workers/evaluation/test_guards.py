@@ -13,8 +13,8 @@ from workers.errors import CollapsedError
 from workers.evaluation.evaluate import Evaluation, evaluate
 from workers.evaluation.identification_metrics import evaluate_ranks
 from workers.evaluation.ranks import leave_one_out_ranks
-from workers.run import failure_kind
 from workers.settings import EvaluationSettings
+from workers.trials.failures import failure_kind
 
 IDENTITY = np.repeat(np.arange(30), 4)
 CODES = IDENTITY % 2

@@ -7,17 +7,31 @@ from pathlib import Path
 import pytest
 import torch
 
+from workers.artefacts.directory import DirectoryStore
 from workers.errors import CheckpointError
 from workers.training.checkpoints import (
     Checkpoint,
-    checkpoint_path,
     fingerprint,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 
+C1 = "checkpoints/c1"
 MINE = fingerprint({"configuration": {"edge1": "3"}, "seed": 0})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the checkpoints of C1 lie on the disk."""
+    path = tmp_path / C1
+    path.mkdir(parents=True)
+    return path
 
 
 def checkpoint(epochs: int) -> Checkpoint:
@@ -35,10 +49,10 @@ def epochs_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path / "c1", checkpoint(3))
-    assert path == tmp_path / "c1" / "epochs-0003.pt"
-    loaded = load_checkpoint(path, expected_fingerprint=MINE)
+def test_what_is_saved_is_loaded(store: DirectoryStore) -> None:
+    key = save_checkpoint(store, C1, checkpoint(3))
+    assert key == f"{C1}/epochs-0003.pt"
+    loaded = load_checkpoint(store, key, expected_fingerprint=MINE)
     assert loaded.epochs == 3
     assert loaded.losses == checkpoint(3).losses
     assert torch.equal(loaded.network["weight"], torch.full((3, 2), 3.0))
@@ -48,66 +62,72 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.n_splits == 1
 
 
-def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(tmp_path: Path) -> None:
+def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(store: DirectoryStore) -> None:
     states = [torch.get_rng_state()]
     within = replace(checkpoint(3), steps=120, loss_sum=torch.tensor(7.5), random_states=states)
-    save_checkpoint(tmp_path, checkpoint(3))
-    path = save_checkpoint(tmp_path, within)
-    assert path.name == "epochs-0003+000120.pt"
-    assert latest_checkpoint(tmp_path, up_to_epochs=4) == path
-    assert latest_checkpoint(tmp_path, up_to_epochs=3) == tmp_path / "epochs-0003.pt"
-    loaded = load_checkpoint(path, expected_fingerprint=MINE)
+    save_checkpoint(store, C1, checkpoint(3))
+    key = save_checkpoint(store, C1, within)
+    assert key == f"{C1}/epochs-0003+000120.pt"
+    assert latest_checkpoint(store, C1, up_to_epochs=4) == key
+    assert latest_checkpoint(store, C1, up_to_epochs=3) == f"{C1}/epochs-0003.pt"
+    loaded = load_checkpoint(store, key, expected_fingerprint=MINE)
     assert loaded.steps == 120
     assert loaded.loss_sum is not None
     assert float(loaded.loss_sum) == 7.5
     assert torch.equal(loaded.random_states[0], states[0])
 
 
-def test_weights_of_groups_and_parts_are_saved_too(tmp_path: Path) -> None:
+def test_weights_of_groups_and_parts_are_saved_too(store: DirectoryStore) -> None:
     weights = torch.tensor([-0.1, -2.4, -torch.inf], dtype=torch.float64)
     made = replace(checkpoint(3), group_log_weights=weights, n_splits=4)
-    loaded = load_checkpoint(save_checkpoint(tmp_path, made), expected_fingerprint=MINE)
+    loaded = load_checkpoint(store, save_checkpoint(store, C1, made), expected_fingerprint=MINE)
     assert loaded.group_log_weights is not None
     assert torch.equal(loaded.group_log_weights, weights)
     assert loaded.n_splits == 4
 
 
-def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, checkpoint(3))
+def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(
+    store: DirectoryStore,
+) -> None:
+    key = save_checkpoint(store, C1, checkpoint(3))
+    path = store.fetch(key)
     content = torch.load(path, weights_only=True)
     del content["group_log_weights"], content["n_splits"]
     torch.save(content, path)
-    assert load_checkpoint(path, expected_fingerprint=MINE).n_splits == 1
+    assert load_checkpoint(store, key, expected_fingerprint=MINE).n_splits == 1
 
 
-def test_the_latest_is_never_one_beyond_the_asked_epochs(tmp_path: Path) -> None:
+def test_the_latest_is_never_one_beyond_the_asked_epochs(store: DirectoryStore) -> None:
     for epochs in (3, 9):
-        save_checkpoint(tmp_path, checkpoint(epochs))
-    assert latest_checkpoint(tmp_path, up_to_epochs=27) == checkpoint_path(tmp_path, epochs=9)
-    assert latest_checkpoint(tmp_path, up_to_epochs=9) == checkpoint_path(tmp_path, epochs=9)
-    assert latest_checkpoint(tmp_path, up_to_epochs=8) == checkpoint_path(tmp_path, epochs=3)
-    assert latest_checkpoint(tmp_path, up_to_epochs=2) is None
+        save_checkpoint(store, C1, checkpoint(epochs))
+    assert latest_checkpoint(store, C1, up_to_epochs=27) == f"{C1}/epochs-0009.pt"
+    assert latest_checkpoint(store, C1, up_to_epochs=9) == f"{C1}/epochs-0009.pt"
+    assert latest_checkpoint(store, C1, up_to_epochs=8) == f"{C1}/epochs-0003.pt"
+    assert latest_checkpoint(store, C1, up_to_epochs=2) is None
 
 
-def test_a_folder_that_does_not_exist_has_no_checkpoint(tmp_path: Path) -> None:
-    assert latest_checkpoint(tmp_path / "none", up_to_epochs=9) is None
+def test_a_folder_that_does_not_exist_has_no_checkpoint(store: DirectoryStore) -> None:
+    assert latest_checkpoint(store, "checkpoints/none", up_to_epochs=9) is None
 
 
-def test_the_newest_two_are_kept_and_the_one_just_written(tmp_path: Path) -> None:
+def test_the_newest_two_are_kept_and_the_one_just_written(
+    store: DirectoryStore, folder: Path
+) -> None:
     for epochs in (2, 4, 8):
-        save_checkpoint(tmp_path, checkpoint(epochs))
-    assert epochs_in(tmp_path) == ["epochs-0004.pt", "epochs-0008.pt"]
-    save_checkpoint(tmp_path, checkpoint(2))
-    assert "epochs-0002.pt" in epochs_in(tmp_path)
-    assert "epochs-0008.pt" in epochs_in(tmp_path)
+        save_checkpoint(store, C1, checkpoint(epochs))
+    assert epochs_in(folder) == ["epochs-0004.pt", "epochs-0008.pt"]
+    save_checkpoint(store, C1, checkpoint(2))
+    assert "epochs-0002.pt" in epochs_in(folder)
+    assert "epochs-0008.pt" in epochs_in(folder)
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped"])
 def test_a_damaged_file_is_passed_over_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+    store: DirectoryStore, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    save_checkpoint(tmp_path, checkpoint(3))
-    path = save_checkpoint(tmp_path, checkpoint(9))
+    save_checkpoint(store, C1, checkpoint(3))
+    key = save_checkpoint(store, C1, checkpoint(9))
+    path = store.fetch(key)
     content = bytearray(path.read_bytes())
     if damage == "flipped":
         place = content.index(torch.full((3, 2), 9.0).numpy().tobytes())
@@ -116,38 +136,40 @@ def test_a_damaged_file_is_passed_over_with_a_warning(
         content = content[: len(content) // 2 if damage == "cut" else 0]
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert latest_checkpoint(tmp_path, up_to_epochs=9) == checkpoint_path(tmp_path, epochs=3)
+        assert latest_checkpoint(store, C1, up_to_epochs=9) == f"{C1}/epochs-0003.pt"
     assert "epochs-0009.pt is damaged" in caplog.text
 
 
-def test_a_checkpoint_of_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, checkpoint(3))
+def test_a_checkpoint_of_another_training_is_refused_by_what_differs(
+    store: DirectoryStore,
+) -> None:
+    key = save_checkpoint(store, C1, checkpoint(3))
     other = fingerprint({"configuration": {"edge1": "4"}, "seed": 1})
     with pytest.raises(CheckpointError, match="configuration, seed differ"):
-        load_checkpoint(path, expected_fingerprint=other)
+        load_checkpoint(store, key, expected_fingerprint=other)
 
 
 @pytest.mark.parametrize("content", [{"epochs": 3}, [1, 2], {"unknown": 1}])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: object) -> None:
-    path = tmp_path / "epochs-0003.pt"
-    torch.save(content, path)
+def test_a_file_that_is_no_checkpoint_is_refused(
+    store: DirectoryStore, folder: Path, content: object
+) -> None:
+    torch.save(content, folder / "epochs-0003.pt")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(path, expected_fingerprint=MINE)
+        load_checkpoint(store, f"{C1}/epochs-0003.pt", expected_fingerprint=MINE)
 
 
-def test_code_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "epochs-0003.pt"
-    torch.save({"fingerprint": MINE, "epochs": print}, path)
+def test_code_in_a_checkpoint_is_refused(store: DirectoryStore, folder: Path) -> None:
+    torch.save({"fingerprint": MINE, "epochs": print}, folder / "epochs-0003.pt")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(path, expected_fingerprint=MINE)
+        load_checkpoint(store, f"{C1}/epochs-0003.pt", expected_fingerprint=MINE)
 
 
-def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, checkpoint(3))
+def test_a_failed_write_leaves_the_folder_as_it_was(store: DirectoryStore, folder: Path) -> None:
+    save_checkpoint(store, C1, checkpoint(3))
     broken = Checkpoint(**{**vars_of(checkpoint(9)), "network": {"weight": lambda: 0}})
     with pytest.raises(Exception, match="pickle"):
-        save_checkpoint(tmp_path, broken)
-    assert epochs_in(tmp_path) == ["epochs-0003.pt"]
+        save_checkpoint(store, C1, broken)
+    assert epochs_in(folder) == ["epochs-0003.pt"]
 
 
 def vars_of(value: Checkpoint) -> dict[str, object]:
@@ -160,8 +182,9 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_its_parts() -> None:
     )
 
 
-def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
-    in_the_way = tmp_path / "c1"
-    in_the_way.write_text("a file where a folder should be")
+def test_a_place_that_cannot_be_written_is_named_with_a_remedy(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c1").write_text("a file where a folder should be")
     with pytest.raises(CheckpointError, match=r"c1/epochs-0003\.pt cannot be written .*free some"):
-        save_checkpoint(in_the_way, checkpoint(3))
+        save_checkpoint(DirectoryStore(tmp_path), "c1", checkpoint(3))

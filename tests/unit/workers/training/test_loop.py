@@ -17,6 +17,7 @@ from search_space.candidate import (
     Mitigation,
     OptimizerName,
 )
+from workers.artefacts.directory import DirectoryStore
 from workers.data.packs.pack import Pack
 from workers.data.pictures import TrainingSet, training_set
 from workers.errors import TrainingDivergedError
@@ -56,6 +57,11 @@ def candidate(
         learning_rate=rate,
         mitigation=mitigation,
     )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path)
 
 
 @pytest.fixture
@@ -101,7 +107,7 @@ def differing(one: Training, other: Training) -> list[str]:
     ],
 )
 def test_training_in_rungs_through_checkpoints_equals_training_straight_bit_for_bit(
-    tmp_path: Path,
+    store: DirectoryStore,
     data: TrainingSet,
     optimizer: OptimizerName,
     head: HeadName,
@@ -116,16 +122,16 @@ def test_training_in_rungs_through_checkpoints_equals_training_straight_bit_for_
         torch.rand(epochs)  # another process is in another random state
         rung = start_training(made, settings, data=data, seed=7)
         if checkpoint is not None:
-            restore(rung, load_checkpoint(checkpoint, expected_fingerprint="{}"))
+            restore(rung, load_checkpoint(store, checkpoint, expected_fingerprint="{}"))
         train(rung, data, epochs=epochs)
-        checkpoint = save_checkpoint(tmp_path, to_checkpoint(rung, fingerprint="{}"))
+        checkpoint = save_checkpoint(store, "c1", to_checkpoint(rung, fingerprint="{}"))
     assert rung.losses == straight.losses
     assert differing(rung, straight) == []
 
 
 @pytest.mark.parametrize("mitigation", [Mitigation(), Mitigation(name="group_dro", strength=0.5)])
 def test_an_epoch_that_pauses_after_every_step_is_the_same_epoch(
-    tmp_path: Path, data: TrainingSet, mitigation: Mitigation
+    store: DirectoryStore, data: TrainingSet, mitigation: Mitigation
 ) -> None:
     """Every step in another process: through a checkpoint, into a fresh training."""
 
@@ -146,9 +152,9 @@ def test_an_epoch_that_pauses_after_every_step_is_the_same_epoch(
         if not train_epoch(paused, data, schedule=schedule, should_pause=lambda: True):
             n_pauses += 1
             assert len(paused.losses) == paused.epochs
-        path = save_checkpoint(tmp_path, to_checkpoint(paused, fingerprint="{}"))
+        path = save_checkpoint(store, "c1", to_checkpoint(paused, fingerprint="{}"))
         paused = fresh()
-        restore(paused, load_checkpoint(path, expected_fingerprint="{}"))
+        restore(paused, load_checkpoint(store, path, expected_fingerprint="{}"))
     assert n_pauses == 3 * (schedule.steps_per_epoch - 1) > 3
     assert paused.losses == straight.losses
     assert differing(paused, straight) == []
@@ -335,7 +341,7 @@ MITIGATIONS = [
 @pytest.mark.parametrize("mitigation", MITIGATIONS, ids=lambda each: each.name)
 @pytest.mark.parametrize("n_splits", [1, 2])
 def test_a_mitigated_training_continues_bit_for_bit(
-    tmp_path: Path, data: TrainingSet, mitigation: Mitigation, n_splits: int
+    store: DirectoryStore, data: TrainingSet, mitigation: Mitigation, n_splits: int
 ) -> None:
     made = candidate(mitigation=mitigation)
     straight = start_training(made, SETTINGS, data=data, seed=7)
@@ -348,12 +354,12 @@ def test_a_mitigated_training_continues_bit_for_bit(
         torch.rand(epochs)
         rung = start_training(made, SETTINGS, data=data, seed=7)
         if path is not None:
-            checkpoint = load_checkpoint(path, expected_fingerprint="{}")
+            checkpoint = load_checkpoint(store, path, expected_fingerprint="{}")
             assert checkpoint.n_splits == n_splits
             restore(rung, checkpoint)
         train(rung, data, epochs=epochs, n_splits=n_splits)
         saved = to_checkpoint(rung, fingerprint="{}", n_splits=n_splits)
-        path = save_checkpoint(tmp_path, saved)
+        path = save_checkpoint(store, "c1", saved)
     assert rung.losses == straight.losses
     assert differing(rung, straight) == []
 

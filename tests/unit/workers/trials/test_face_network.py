@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-import workers.run
 from results.trial import (
     FailureKind,
     TrialOutcome,
@@ -20,6 +19,7 @@ from results.trial import (
 from search_space.candidate import Mitigation, SpaceSettings
 from search_space.definition.decode import decode
 from search_space.errors import InvalidConfigurationError
+from workers.artefacts.store import ArtefactStore
 from workers.data.packs.pack import Pack
 from workers.data.pictures import TrainingSet
 from workers.errors import (
@@ -30,7 +30,6 @@ from workers.errors import (
     TrainingDivergedError,
 )
 from workers.models import load_model
-from workers.run import failure_kind, run_trial
 from workers.settings import (
     DataSettings,
     EvaluationSettings,
@@ -42,6 +41,9 @@ from workers.settings import (
 from workers.training.checkpoints import Checkpoint, save_checkpoint
 from workers.training.loop import Training, train_epoch
 from workers.training.memory import measure_step
+from workers.trials import face_network
+from workers.trials.failures import detail_of, failure_kind
+from workers.trials.run import run_trial
 
 SIZE, N_TRAIN = 32, 8  # of the pack
 CONFIGURATION = {
@@ -72,8 +74,8 @@ def job(pattern_pack: Pack, tmp_path: Path) -> TrialJob:
         objectives=("error", "rank_disparity"),
         max_epochs=4,
         split="val",
-        run_directory=str(tmp_path),
-        checkpoint_directory="checkpoints/c0001",
+        artefacts=str(tmp_path),
+        checkpoints="checkpoints/c0001",
         provenance={"run": "test"},
     )
 
@@ -87,15 +89,12 @@ def with_configuration(job: TrialJob, **changes: str | float) -> TrialJob:
     return replace(job, request=replace(job.request, configuration=configuration))
 
 
-workers_decode = workers.run.decode
-
-
 def decode_with(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Let every configuration mean a candidate with these fields as well."""
     monkeypatch.setattr(
-        workers.run,
+        face_network,
         "decode",
-        lambda configuration, space: replace(workers_decode(configuration, space), **changes),
+        lambda configuration, space: replace(decode(configuration, space), **changes),
     )
 
 
@@ -118,7 +117,7 @@ def test_a_trial_is_trained_saved_and_measured(job: TrialJob) -> None:
     assert outcome.seconds > 0.0
     assert outcome.device.startswith("cpu")
     assert outcome.checkpoint == "checkpoints/c0001/epochs-0002.pt"
-    assert (Path(job.run_directory) / outcome.checkpoint).exists()
+    assert (Path(job.artefacts) / outcome.checkpoint).exists()
     assert outcome.architecture is not None
     assert outcome.architecture.family == "dual_path"
     assert outcome_from_json(outcome_to_json(outcome)) == outcome
@@ -136,7 +135,7 @@ def test_a_trial_that_is_issued_again_is_only_measured_with_the_same_result(
 def test_a_higher_rung_goes_on_and_equals_training_straight(job: TrialJob) -> None:
     run_trial(job)
     promoted = run_trial(at_epochs(job, 4))
-    straight = run_trial(replace(at_epochs(job, 4), checkpoint_directory="checkpoints/straight"))
+    straight = run_trial(replace(at_epochs(job, 4), checkpoints="checkpoints/straight"))
     assert (promoted.epochs_trained, straight.epochs_trained) == (2, 4)
     assert same_result(promoted, straight)
 
@@ -144,7 +143,7 @@ def test_a_higher_rung_goes_on_and_equals_training_straight(job: TrialJob) -> No
 def test_a_long_training_saves_itself_on_the_way(job: TrialJob) -> None:
     hasty = replace(job, training=replace(job.training, checkpoint_seconds=0.0))
     run_trial(at_epochs(hasty, 4))
-    folder = Path(job.run_directory) / job.checkpoint_directory
+    folder = Path(job.artefacts) / job.checkpoints
     first, last = sorted(path.name for path in folder.iterdir())
     assert (first[:12], last) == ("epochs-0003+", "epochs-0004.pt")
 
@@ -154,16 +153,16 @@ def test_a_trial_goes_on_in_the_middle_of_an_epoch(
 ) -> None:
     """The worker dies when it has saved itself after the first step of the second epoch."""
 
-    def dying(directory: Path, checkpoint: Checkpoint) -> Path:
-        path = save_checkpoint(directory, checkpoint)
+    def dying(store: ArtefactStore, folder: str, checkpoint: Checkpoint) -> str:
+        key = save_checkpoint(store, folder, checkpoint)
         if (checkpoint.epochs, checkpoint.steps) == (1, 1):
             raise KeyboardInterrupt
-        return path
+        return key
 
-    straight = run_trial(replace(at_epochs(job, 2), run_directory=str(tmp_path / "other")))
+    straight = run_trial(replace(at_epochs(job, 2), artefacts=str(tmp_path / "other")))
     hasty = replace(at_epochs(job, 2), training=replace(job.training, checkpoint_seconds=0.0))
     with monkeypatch.context() as patched:
-        patched.setattr(workers.run, "save_checkpoint", dying)
+        patched.setattr(face_network, "save_checkpoint", dying)
         with pytest.raises(KeyboardInterrupt):
             run_trial(hasty)
     again = run_trial(at_epochs(job, 2))
@@ -184,7 +183,7 @@ def test_a_training_that_runs_out_of_memory_goes_on_in_smaller_parts(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return train_epoch(training, data, **options)
 
-    monkeypatch.setattr(workers.run, "train_epoch", short_of_memory)
+    monkeypatch.setattr(face_network, "train_epoch", short_of_memory)
     outcome = run_trial(job)
     assert outcome.failure is None, outcome.detail
     assert splits[: n_failures + 1] == [1, 2, 4][: n_failures + 1]
@@ -200,7 +199,7 @@ def test_a_training_that_never_fits_is_out_of_memory(
         splits.append(options["schedule"].n_splits)
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(workers.run, "train_epoch", always)
+    monkeypatch.setattr(face_network, "train_epoch", always)
     assert run_trial(job).failure is FailureKind.OUT_OF_MEMORY
     batch_size = min(job.training.batch_size, 32)
     assert splits == [2**n for n in range(len(splits))]
@@ -237,9 +236,9 @@ def test_a_checkpoint_of_another_training_is_a_data_error(job: TrialJob, change:
 
 
 def test_a_retrained_model_is_written_with_its_metrics_and_provenance(job: TrialJob) -> None:
-    outcome = run_trial(replace(job, split="test", model_directory="models/c0001/seed0"))
+    outcome = run_trial(replace(job, split="test", model="models/c0001/seed0"))
     assert outcome.failure is None, outcome.detail
-    model = load_model(Path(job.run_directory) / "models/c0001/seed0")
+    model = load_model(Path(job.artefacts) / "models/c0001/seed0")
     assert model.description.metrics["overall"] == outcome.metrics["overall"]
     assert model.description.metrics["split"] == "test"
     assert model.description.provenance["run"] == "test"
@@ -288,7 +287,7 @@ def test_an_unknown_objective_crashes_with_its_name_and_the_traceback(job: Trial
     assert outcome.failure is FailureKind.CRASHED
     first, *others = outcome.detail.splitlines()
     assert first.startswith("ValueError: objectives ['beauty'] are not measured")
-    assert "in _costs" in "\n".join(others)
+    assert "in _findings" in "\n".join(others)
     assert outcome.checkpoint is not None
 
 
@@ -316,7 +315,7 @@ def test_every_error_is_one_kind_of_failure(error: Exception, kind: FailureKind)
 
 
 def test_a_message_without_words_still_says_what_happened() -> None:
-    assert workers.run._detail(MemoryError()) == "MemoryError"
+    assert detail_of(MemoryError(), FailureKind.OUT_OF_MEMORY) == "MemoryError"
 
 
 def limited(job: TrialJob, n_bytes: int) -> TrialJob:
@@ -347,7 +346,7 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_and_goes_on_in_as_many(
     assert first.failure is None, first.detail
     assert first.metrics["memory"] == {"bytes_needed": needed, "n_splits": 2}
     promoted = run_trial(at_epochs(job, 4))  # here the whole batch would fit
-    straight = run_trial(replace(at_epochs(tight, 4), checkpoint_directory="checkpoints/straight"))
+    straight = run_trial(replace(at_epochs(tight, 4), checkpoints="checkpoints/straight"))
     assert promoted.epochs_trained == 2
     assert same_result(promoted, straight)
 
@@ -389,7 +388,7 @@ def test_the_network_itself_can_be_an_objective(job: TrialJob) -> None:
 def test_the_speed_is_measured_only_where_it_is_asked_for(
     job: TrialJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers.run, "milliseconds_per_image", lambda *args, **kwargs: 1.0 / 0.0)
+    monkeypatch.setattr(face_network, "milliseconds_per_image", lambda *args, **kwargs: 1.0 / 0.0)
     outcome = run_trial(job)
     assert outcome.failure is None, outcome.detail
 
@@ -441,7 +440,7 @@ def test_what_a_candidate_says_changes_its_training(
 ) -> None:
     plain = run_trial(job)
     decode_with(monkeypatch, label_smoothing=0.2)
-    smoothed = run_trial(replace(job, checkpoint_directory="checkpoints/smoothed"))
+    smoothed = run_trial(replace(job, checkpoints="checkpoints/smoothed"))
     assert smoothed.failure is None, smoothed.detail
     assert plain.metrics["training"] != smoothed.metrics["training"]
 

@@ -1,0 +1,82 @@
+"""Artefacts as the files of a folder that all who use it see."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from results.atomic import replacing
+from workers.artefacts.store import checked_key
+
+
+class DirectoryStore:
+    """Keeps the rules of `workers.artefacts.store.ArtefactStore` below a folder.
+
+    Names that begin with a dot are files that are being written, and no artefacts.
+
+    Args:
+        root: The folder; it is made when something is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, key: str) -> bytes:
+        """The file's bytes."""
+        return self._path(key).read_bytes()
+
+    def write(self, key: str, content: bytes | memoryview) -> None:
+        """Write the file under a temporary name, sync it, rename it."""
+        with self.replacing(key) as temporary:
+            temporary.write_bytes(content)
+
+    @contextlib.contextmanager
+    def replacing(self, key: str) -> Iterator[Path]:
+        """A temporary file in the same folder, synced and renamed at the end."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            yield temporary
+
+    def fetch(self, key: str) -> Path:
+        """The file itself."""
+        path = self._path(key)
+        path.stat()  # FileNotFoundError now, not in the middle of reading
+        return path
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files below the folder."""
+        sizes: dict[str, int] = {}
+        for path in self._files(self._path(folder)):
+            with contextlib.suppress(FileNotFoundError):  # replaced or removed meanwhile
+                sizes[path.relative_to(self._root).as_posix()] = path.stat().st_size
+        return sizes
+
+    def remove(self, key: str) -> None:
+        """Delete the file or the folder, as far as that is allowed."""
+        path = self._path(key)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+    def describe(self, key: str) -> str:
+        """The file's path."""
+        return str(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self._root / checked_key(key)
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        # Folders vanish while they are looked into: other processes remove checkpoints.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for path in folder.iterdir():
+                if path.name.startswith("."):
+                    continue
+                if path.is_dir():
+                    yield from self._files(path)
+                else:
+                    yield path
