@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from frnas_search.coordinator.coordinator import StopSignal, Watcher
-    from frnas_search.launch.wiring import Search
+    from frnas_search.launch.opening import Search
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def retrain_command(
     prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.coordinator.coordinator import StopSignal
     from frnas_search.coordinator.retrain import chosen_configurations, retrain_requests
-    from frnas_search.launch.wiring import retraining
+    from frnas_search.launch.opening import retraining
     from results.atomic import write_json_atomically
     from results.retraining import retrained_document
     from results.run_directory import resolve_run
@@ -189,18 +189,20 @@ class _Start:
 
 def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Start:
     from frnas_search.config.run_file import load_run_config
-    from frnas_search.launch.wiring import new_search
+    from frnas_search.launch.opening import new_search, planned_search
 
     assert run_file is not None, "checked by the command"
     config = load_run_config(run_file, overrides)
     return _Start(
         config.name,
-        lambda watchers, stop: new_search(config, runs, watchers=watchers, stop=stop),
+        lambda watchers, stop: new_search(
+            planned_search(config, runs), watchers=watchers, stop=stop
+        ),
     )
 
 
 def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
-    from frnas_search.launch.wiring import resumed_search
+    from frnas_search.launch.opening import resumed_search
     from results.run_directory import resolve_run
 
     run = resolve_run(text, runs_directory=runs)

@@ -80,7 +80,7 @@ class StopSignal:
 
 @dataclass(slots=True, kw_only=True)
 class Coordinator:
-    """Everything one search needs, wired together by `frnas_search.launch.wiring`.
+    """Everything one search needs, connected by `frnas_search.launch.wiring`.
 
     Attributes:
         view: As of the log's last event.

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from frnas_search.launch.preparation import Prepared
+    from results.events import RunOpened
     from results.run_directory import RunDirectory
-    from results.view import RunView
 
 # What may differ when a run is resumed: how long it goes on, through what, and where.
 CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
@@ -61,27 +60,24 @@ def _fixed(config: RunConfig, section: str) -> Any:
     return value if movable is None else value.model_copy(update={movable: None})
 
 
-def refuse_changes(
-    run: RunDirectory, view: RunView, config: RunConfig, prepared: Prepared
-) -> None:
+def refuse_changes(run: RunDirectory, *, before: RunOpened, now: RunOpened) -> None:
     """Compare what the run was started with to what is there now.
 
     Raises:
         RunChangedError: Data, space, objectives, seed, rungs or max_cost differ; all are named.
     """
-    opened = view.opened
     comparisons: Iterable[tuple[str, Any, Any]] = (
-        ("space fingerprint", opened.space["fingerprint"], prepared.space_record["fingerprint"]),
-        ("data digest", opened.data["digest"], prepared.data_record["digest"]),
-        ("objectives", opened.objectives, prepared.objectives),
-        ("seed", opened.seed, config.seed),
-        ("rungs", opened.rungs, config.fidelity.fidelity().rungs),
-        ("max_cost", dict(opened.max_costs), config.constraints.max_cost),
+        ("space fingerprint", before.space["fingerprint"], now.space["fingerprint"]),
+        ("data digest", before.data["digest"], now.data["digest"]),
+        ("objectives", before.objectives, now.objectives),
+        ("seed", before.seed, now.seed),
+        ("rungs", before.rungs, now.rungs),
+        ("max_cost", dict(before.max_costs), dict(now.max_costs)),
     )
     changed = [
-        f"its {name} was {before} and is {now}"
-        for name, before, now in comparisons
-        if before != now
+        f"its {name} was {was} and is {is_now}"
+        for name, was, is_now in comparisons
+        if was != is_now
     ]
     if changed:
         raise RunChangedError(

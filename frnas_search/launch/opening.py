@@ -1,0 +1,194 @@
+"""Opens a search, new or resumed, or a retraining: its directory, its log, its workers.
+
+All is checked before anything is written, and what was begun is closed when the block ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from frnas_search.config.run_config import with_fixed_workers
+from frnas_search.coordinator.publishing import FilePublisher
+from frnas_search.coordinator.replay import replay
+from frnas_search.coordinator.state import Event, Reissued
+from frnas_search.executors.registry import open_executor
+from frnas_search.launch.blueprint import Blueprint, blueprint_of
+from frnas_search.launch.preparation import prepare, warm_start
+from frnas_search.launch.provenance import library_versions, manifest
+from frnas_search.launch.run_entry import (
+    begun_directory,
+    refuse_changes,
+    refuse_other_run,
+    resumed_config,
+)
+from frnas_search.launch.wiring import OpenParts, wired_retraining, wired_search
+from frnas_search.optimizers.registry import open_optimizer
+from results.atomic import write_json_atomically, write_text_atomically
+from results.events import LimitsChanged, LoggedEvent, Resumed
+from results.lock import run_lock
+from results.run_directory import RunDirectory
+from results.sqlite_store import SqliteStore
+from results.view import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from frnas_search.config.run_config import RunConfig
+    from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
+    from frnas_search.coordinator.retrain import Retraining
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search that is ready to run, and what to begin with."""
+
+    run: RunDirectory
+    coordinator: Coordinator
+    first: tuple[Event, ...]
+
+
+def planned_search(config: RunConfig, runs_directory: Path) -> Blueprint:
+    """A new run under `runs_directory`, with its data and space found in order; writes nothing.
+
+    Raises:
+        RunFileError, DataError: Data or space have faults.
+        RunExistsError: The directory holds another run.
+    """
+    run = RunDirectory(runs_directory / config.name)
+    refuse_other_run(run)
+    config = with_fixed_workers(config)
+    prepared = prepare(config)
+    earlier = warm_start(config, prepared, runs_directory)
+    return blueprint_of(config, prepared, run=run, earlier=earlier)
+
+
+@contextlib.contextmanager
+def new_search(
+    blueprint: Blueprint, *, watchers: Sequence[Watcher], stop: StopSignal
+) -> Iterator[Search]:
+    """The search of a blueprint from `planned_search`, in a directory of its own.
+
+    Raises:
+        RunExistsError: The directory holds another run by now.
+        SchedulerUnreachableError: No scheduler answers.
+    """
+    run, opened = blueprint.run, blueprint.opened
+    with open_executor(blueprint.pool) as executor, begun_directory(run):
+        _write_provenance(blueprint)
+        run.events.unlink(missing_ok=True)  # without an event, as was checked
+        with (
+            SqliteStore.create(run.events) as store,
+            open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
+        ):
+            store.append(opened, time=opened.at)
+            log = store.read()
+            FilePublisher(run).publish(fold(log))
+            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
+            for watcher in watchers:
+                watcher.changed(coordinator.view, log[0])
+            _log_warm_start(coordinator, blueprint)
+            yield Search(run=run, coordinator=coordinator, first=())
+
+
+@contextlib.contextmanager
+def resumed_search(
+    run: RunDirectory,
+    *,
+    overrides: tuple[str, ...],
+    watchers: Sequence[Watcher],
+    stop: StopSignal,
+) -> Iterator[Search]:
+    """An earlier run, to be continued from its log.
+
+    Raises:
+        RunChangedError: Data, space or objectives are not those of the run.
+        RunFileError: An override is wrong, or changes what a resumed run may not change.
+        RunLockedError: Another coordinator is at work on it.
+        ReplayError: The optimizer does not propose what the log holds.
+    """
+    config = with_fixed_workers(resumed_config(run, overrides))
+    prepared = prepare(config)
+    with run_lock(run.path), SqliteStore.open(run.events) as store:
+        log = store.read()
+        view = fold(log)
+        earlier = view.warm_started
+        if earlier is None and not view.trials:  # killed before it could be written
+            earlier = warm_start(config, prepared, run.path.parent)
+        blueprint = blueprint_of(config, prepared, run=run, earlier=earlier)
+        refuse_changes(run, before=view.opened, now=blueprint.opened)
+        with (
+            open_executor(blueprint.pool) as executor,
+            open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
+        ):
+            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
+            first = _take_over(coordinator, log, limits=blueprint.opened.stop)
+            _log_warm_start(coordinator, blueprint)
+            yield Search(run=run, coordinator=coordinator, first=first)
+
+
+@contextlib.contextmanager
+def retraining(
+    run: RunDirectory, *, overrides: tuple[str, ...], stop: StopSignal
+) -> Iterator[Retraining]:
+    """A retraining of configurations of the run; starts workers like the search did.
+
+    Raises:
+        As `resumed_search`.
+    """
+    config = resumed_config(run, overrides)
+    blueprint = blueprint_of(config, prepare(config), run=run, earlier=None)
+    with run_lock(run.path), SqliteStore.open(run.events) as store:
+        view = fold(store.read())
+        refuse_changes(run, before=view.opened, now=blueprint.opened)
+        with open_executor(blueprint.pool) as executor:
+            yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
+
+
+def _write_provenance(blueprint: Blueprint) -> None:
+    """Keep what the run came from: its run file, a user's own space, versions and digests."""
+    run, opened = blueprint.run, blueprint.opened
+    if definition := blueprint.jobs.space.definition:
+        write_text_atomically(run.space, definition)
+    write_text_atomically(run.run_yaml, blueprint.run_file)
+    record = manifest(
+        run=run.name,
+        seed=opened.seed,
+        data={**opened.data, "pack": blueprint.jobs.data.pack},
+        space=dict(opened.space),
+    )
+    write_json_atomically(run.manifest, record)
+
+
+def _log_warm_start(coordinator: Coordinator, blueprint: Blueprint) -> None:
+    """Write down what the optimizer knows from other runs, once and before the first ask."""
+    if blueprint.earlier is not None and coordinator.view.warm_started is None:
+        coordinator.log(blueprint.earlier)
+
+
+def _take_over(
+    coordinator: Coordinator, log: Sequence[LoggedEvent], *, limits: Mapping[str, Any]
+) -> tuple[Event, ...]:
+    """Replay the log, say so in it, and return the trials to hand out again."""
+    logger.info("replaying %d events", len(log))
+    replay(coordinator.optimizer, log)
+    in_flight = [trial for trial in coordinator.view.trials.values() if trial.outcome is None]
+    resumed = Resumed(
+        reissued=tuple(trial.request.trial_id for trial in in_flight), versions=library_versions()
+    )
+    coordinator.log(resumed)
+    if _given(limits) != _given(coordinator.view.limits):
+        coordinator.log(LimitsChanged(stop=limits))
+    return tuple(Reissued(trial.next_request) for trial in in_flight)
+
+
+def _given(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Limits that are in force; an older log may not name those that it did not know."""
+    return {name: limit for name, limit in limits.items() if limit is not None}
