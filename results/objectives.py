@@ -7,10 +7,10 @@ to the optimizer at the bound of every objective, and a cost is told as its shar
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Scale = Literal["linear", "log"]
+from results.metrics import METRICS, MetricDefinition, Sample, Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,59 +73,21 @@ _SIZES = {
 }
 
 
-def _fraction(name: str) -> Objective:
-    return Objective(name=name, unit="fraction", reference=1.0, bound=1.0)
-
-
-def _relative(name: str) -> Objective:
-    # |1 - a / b| has no bound; above the reference one group's rate is twice the other's.
-    return Objective(name=name, unit="ratio", reference=1.0, bound=10.0)
-
-
-def _multiple(name: str) -> Objective:
-    # Largest over smallest; rates are smoothed, so it is finite. 1 is parity.
-    return Objective(name=name, unit="ratio", reference=100.0, bound=1e4, scale="log", best=1.0)
-
-
-# Of the faces, but for those whose bound depends on how many people there are.
-_MEASURED = {
-    each.name: each
-    for each in (
-        _fraction("error"),
-        _fraction("disparity"),
-        _fraction("worst_group_error"),
-        _relative("ratio"),
-        _relative("rank_ratio"),
-        _relative("error_ratio"),
-        Objective(
-            name="accuracy_std",
-            unit="fraction",
-            reference=math.sqrt(0.5),  # of two groups with accuracies 0 and 1
-            bound=math.sqrt(0.5),
-        ),
-        _multiple("ser"),
-        _fraction("min_max_gap"),
-        _fraction("fnmr"),
-        _fraction("fdr_gap"),
-        _multiple("inequity_rate"),
-        _fraction("garbe"),
-        _multiple("max_geomean_fmr"),
-        _multiple("max_geomean_fnmr"),
-        _fraction("fnir"),
-    )
+# Of the faces.
+_MEASURED: Mapping[str, MetricDefinition] = {
+    definition.cost_name: definition
+    for definition in METRICS.values()
+    if definition.cost_name is not None
 }
-_OF_RANKS = ("rank_disparity", "log_rank_disparity")
 
-NEEDS = {
-    **dict.fromkeys(
-        ("fnmr", "fdr_gap", "inequity_rate", "garbe", "max_geomean_fmr", "max_geomean_fnmr"),
-        "verification",
-    ),
-    "fnir": "open_set",
+NEEDS: Mapping[str, Sample] = {
+    name: definition.of
+    for name, definition in _MEASURED.items()
+    if definition.of != "identification"
 }
 """Objective -> the part of an evaluation that is off by default and measures it."""
 
-OBJECTIVE_NAMES = ("error", *_OF_RANKS, *(n for n in _MEASURED if n != "error"), *_SIZES)
+OBJECTIVE_NAMES = (*_MEASURED, *_SIZES)
 
 
 def objective(name: str, *, n_identities: int) -> Objective:
@@ -143,20 +105,17 @@ def objective(name: str, *, n_identities: int) -> Objective:
         raise ValueError(
             f"a gallery of {n_identities} identities cannot be ranked; give 2 or more"
         )
-    worst = float(n_identities - 1)
-    known = {
-        **_MEASURED,
-        **_SIZES,
-        "rank_disparity": Objective(
-            name="rank_disparity", unit="ranks", reference=worst / 10, bound=worst, scale="log"
-        ),
-        "log_rank_disparity": Objective(
-            name="log_rank_disparity",
-            unit="log ranks",
-            reference=math.log1p(worst),
-            bound=math.log1p(worst),
-        ),
-    }
-    if name not in known:
+    if name in _SIZES:
+        return _SIZES[name]
+    definition = _MEASURED.get(name)
+    if definition is None or definition.limits is None:
         raise ValueError(f"unknown objective {name!r}; choose from {', '.join(OBJECTIVE_NAMES)}")
-    return known[name]
+    limits = definition.limits(float(n_identities - 1))
+    return Objective(
+        name=name,
+        unit=definition.unit,
+        reference=limits.reference,
+        bound=limits.bound,
+        scale=limits.scale,
+        best=definition.best_cost,
+    )

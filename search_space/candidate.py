@@ -11,16 +11,6 @@ from search_space.cell import JOINS, TAILS, Cell, Join, Tail
 Value: TypeAlias = bool | int | float | str
 Preset: TypeAlias = Literal["paper", "dual_path", "dag", "timm", "joint"]
 Source: TypeAlias = Literal["dual_path", "dag", "timm"]
-HeadName: TypeAlias = Literal[
-    "CosFace",
-    "ArcFace",
-    "MagFace",
-    "SphereFace2",
-    "AdaFace",
-    "CurricularFace",
-    "ElasticFace",
-    "SubCenterArcFace",
-]
 OptimizerName: TypeAlias = Literal["Adam", "AdamW", "SGD"]
 MitigationName: TypeAlias = Literal[
     "none", "balanced_sampling", "reweighting", "group_dro", "group_margin"
@@ -38,8 +28,6 @@ Tunable: TypeAlias = Literal[
 ]
 
 SOURCES: tuple[Source, ...] = get_args(Source)
-HEADS: tuple[HeadName, ...] = get_args(HeadName)
-PAPER_HEADS: tuple[HeadName, ...] = ("CosFace", "ArcFace", "MagFace")
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 TUNABLES: tuple[Tunable, ...] = get_args(Tunable)
 
@@ -162,18 +150,18 @@ class HeadChoice:
     """A margin head and its numbers.
 
     Attributes:
+        name: One of `heads.specs.HEADS`.
         margin: In the head's own unit; None takes the run's, or else the published one.
-        scale: Of the logits; None takes the run's, or else one that follows the classes.
-        sub_centers: Class weights per class; used by SubCenterArcFace only.
-        regulariser_factor: MagFace's reward for long embeddings, as a multiple of the smallest
-            weight at which it works, 1 to 3; used by MagFace only.
+        scale: Of the logits; None takes the run's, or else the head's own, or else one that
+            follows the classes.
+        numbers: Argument and value of what this head alone has (`heads.specs.HeadNumber`); what
+            is left out has its default.
     """
 
-    name: HeadName
+    name: str
     margin: float | None = None
     scale: float | None = None
-    sub_centers: int = 3
-    regulariser_factor: float = 1.5
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

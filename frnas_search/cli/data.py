@@ -6,13 +6,18 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from workers.data.sources.pack_settings import SourceFormat
+from workers.data.sources.specs import FORMATS
 
 # What reads pictures is imported in the commands, so that the help is there at once.
+
+if TYPE_CHECKING:
+    SourceFormat: TypeAlias = str
+else:
+    SourceFormat = Literal[FORMATS]
 
 data_app = typer.Typer(
     name="data", help="Pack faces for training and say what a pack holds.", no_args_is_help=True

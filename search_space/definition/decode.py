@@ -15,7 +15,6 @@ from search_space.candidate import (
     DagArchitecture,
     DualPathArchitecture,
     HeadChoice,
-    HeadName,
     Mitigation,
     MitigationName,
     OptimizerName,
@@ -43,6 +42,7 @@ from search_space.definition.records import (
     condition_words,
 )
 from search_space.errors import InvalidConfigurationError
+from search_space.heads.specs import HEAD_SPECS, HeadNumber
 
 
 def decode(configuration: Mapping[str, Value], settings: SpaceSettings) -> Candidate:
@@ -212,17 +212,20 @@ def _cell(configuration: Mapping[str, Value], n_nodes: int) -> Cell:
 
 
 def _head(configuration: Mapping[str, Value]) -> HeadChoice:
-    name = cast(HeadName, configuration[names.HEAD])
-    default = HeadChoice(name=name)
+    name = str(configuration[names.HEAD])
     return HeadChoice(
         name=name,
         margin=_number(configuration, names.margin_name(name)),
         scale=_number(configuration, names.SCALE),
-        sub_centers=int(configuration.get(names.SUB_CENTERS, default.sub_centers)),
-        regulariser_factor=float(
-            configuration.get(names.REGULARISER_FACTOR, default.regulariser_factor)
+        numbers=tuple(
+            (number.argument, _own(configuration, number)) for number in HEAD_SPECS[name].numbers
         ),
     )
+
+
+def _own(configuration: Mapping[str, Value], number: HeadNumber) -> float:
+    value = configuration.get(number.hyperparameter, number.default)
+    return int(value) if number.is_integer else float(value)
 
 
 def _mitigation(configuration: Mapping[str, Value], settings: SpaceSettings) -> Mitigation:

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from search_space.candidate import (
-    HEADS,
-    OPTIMIZERS,
-    PAPER_HEADS,
-    HeadName,
-    SpaceSettings,
-    Value,
-)
+from search_space.candidate import OPTIMIZERS, SpaceSettings, Value
 from search_space.cell import NO_OPERATION, OPERATIONS, PAPER_OPERATIONS
 from search_space.definition.families import drop_path_families_in_use, families_in_use
 from search_space.definition.records import (
@@ -27,7 +20,7 @@ from search_space.definition.records import (
     canonical_value,
     values_of,
 )
-from search_space.heads.margins import PUBLISHED_MARGINS
+from search_space.heads.specs import HEAD_SPECS, HEADS, PUBLISHED_HEADS, HeadNumber, HeadSpec
 
 ARCHITECTURE = "architecture"
 EDGES = ("edge1", "edge2", "edge3")
@@ -40,8 +33,6 @@ DAG_TAIL = "dag.tail"
 DAG_WIDTH = "dag.width"
 DAG_BLOCKS = tuple(f"dag.blocks.{stage}" for stage in range(1, 5))
 SCALE = "scale"
-SUB_CENTERS = "sub_centers"
-REGULARISER_FACTOR = "magface.regulariser"
 WEIGHT_DECAY = "weight_decay"
 MOMENTUM = "momentum"
 LABEL_SMOOTHING = "label_smoothing"
@@ -53,18 +44,6 @@ SAMPLING_BALANCE = "mitigation.sampling_balance"
 LOSS_BALANCE = "mitigation.loss_balance"
 DRO_STEP = "mitigation.dro_step"
 
-# Of the cosine or in radians, as the head has it.
-_SMALLEST_MARGIN = 0.05
-_LARGEST_MARGINS: Mapping[HeadName, float] = {
-    "CosFace": 0.6,
-    "ArcFace": 0.8,
-    "MagFace": 0.6,
-    "SphereFace2": 0.6,
-    "AdaFace": 0.6,
-    "CurricularFace": 0.8,
-    "ElasticFace": 0.8,
-    "SubCenterArcFace": 0.8,
-}
 _LARGEST_GROUP_MARGIN = 0.2
 _EMBEDDING_SIZES = (128, 256, 512)
 
@@ -99,7 +78,7 @@ def unrestricted(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
     is_paper = settings.preset == "paper"
     return (
         *_architecture(settings),
-        Choice(name=HEAD, choices=PAPER_HEADS if is_paper else HEADS, default="CosFace"),
+        Choice(name=HEAD, choices=PUBLISHED_HEADS if is_paper else HEADS, default=HEADS[0]),
         Choice(name=OPTIMIZER, choices=OPTIMIZERS, default="Adam"),
         Range(
             name=LEARNING_RATE_ADAM,
@@ -250,8 +229,9 @@ def _recipe(settings: SpaceSettings) -> dict[str, tuple[Hyperparameter, ...]]:
                 lower=0.0,
                 upper=0.2,
                 default=0.0,
-                # A binary loss per class has no distribution over classes to smooth.
-                conditions=_where(HEAD, *(head for head in HEADS if head != "SphereFace2")),
+                conditions=_where(
+                    HEAD, *(spec.name for spec in HEAD_SPECS.values() if spec.smooths_labels)
+                ),
             ),
         ),
         "embedding_size": (
@@ -264,34 +244,38 @@ def _recipe(settings: SpaceSettings) -> dict[str, tuple[Hyperparameter, ...]]:
 
 
 def _margins() -> tuple[Hyperparameter, ...]:
-    margins = tuple(
-        Range(
-            name=margin_name(head),
-            lower=_SMALLEST_MARGIN,
-            upper=largest,
-            default=PUBLISHED_MARGINS[head],
-            conditions=_where(HEAD, head),
-        )
-        for head, largest in _LARGEST_MARGINS.items()
-    )
+    """Every head's margin, then what single heads have beside it.
+
+    The latter from the last head to the first: fingerprints of spaces hold the order.
+    """
+    specs = tuple(HEAD_SPECS.values())
     return (
-        *margins,
-        Range(
-            name=SUB_CENTERS,
-            lower=2,
-            upper=5,
-            default=3,
-            is_integer=True,
-            conditions=_where(HEAD, "SubCenterArcFace"),
-        ),
-        Range(
-            name=REGULARISER_FACTOR,
-            lower=1.0,
-            upper=3.0,
-            default=1.5,
-            is_log=True,
-            conditions=_where(HEAD, "MagFace"),
-        ),
+        *(_margin(spec) for spec in specs),
+        *(_own(number, spec) for spec in reversed(specs) for number in spec.numbers),
+    )
+
+
+def _margin(spec: HeadSpec) -> Hyperparameter:
+    lower, upper = spec.searched_margins
+    return Range(
+        name=margin_name(spec.name),
+        lower=lower,
+        upper=upper,
+        default=spec.margin,
+        conditions=_where(HEAD, spec.name),
+    )
+
+
+def _own(number: HeadNumber, spec: HeadSpec) -> Hyperparameter:
+    lower, upper = number.searched
+    return Range(
+        name=number.hyperparameter,
+        lower=lower,
+        upper=upper,
+        default=number.default,
+        is_log=number.is_log,
+        is_integer=number.is_integer,
+        conditions=_where(HEAD, spec.name),
     )
 
 

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from search_space.candidate import HEADS, HeadChoice, HeadName
+from search_space.candidate import HeadChoice
 from search_space.heads.core import HeadOutput, MarginHead
-from search_space.heads.margins import LARGEST_MARGIN, PUBLISHED_MARGINS
-from search_space.heads.softmax import (
-    AdaFace,
-    ArcFace,
-    CosFace,
-    CurricularFace,
-    ElasticFace,
-    MagFace,
-    SubCenterArcFace,
-)
-from search_space.heads.sphereface2 import SPHEREFACE2_SCALE, SphereFace2
+from search_space.heads.specs import HEAD_SPECS, HEADS, LARGEST_MARGIN, HeadSpec
 
-__all__ = ["PUBLISHED_MARGINS", "HeadOutput", "MarginHead", "build_head", "default_scale"]
+__all__ = ["HeadOutput", "MarginHead", "build_head", "default_scale"]
 
 SMALLEST_SCALE = 8.0
-
-_PLAIN_HEADS: Mapping[HeadName, Callable[..., MarginHead]] = {
-    "CosFace": CosFace,
-    "ArcFace": ArcFace,
-    "SphereFace2": SphereFace2,
-    "AdaFace": AdaFace,
-    "CurricularFace": CurricularFace,
-    "ElasticFace": ElasticFace,
-}
 
 
 def default_scale(n_classes: int) -> float:
@@ -56,39 +39,38 @@ def build_head(
     """The head of this choice, on the CPU, with class weights of length 1.
 
     Args:
-        choice: A margin of None takes `PUBLISHED_MARGINS`. A scale of None takes
-            `default_scale`; but SphereFace2 takes its published 40, for `default_scale` is about
-            a softmax, in which the other classes' logits add up, and SphereFace2 asks about each
-            class alone: their number enters by its bias.
+        choice: What is None or left out is the head's own (`heads.specs`), but for a scale that
+            the head does not have: it is `default_scale`.
         embedding_size: Length of an embedding.
         n_classes: Identities trained on, 2 or more.
         generator: Draws the class weights; None is a generator of its own with seed 0.
 
     Raises:
         ValueError: The name is not known, there are fewer than two classes, the scale is not
-            above 0, the margin is not between 0 and 1.57, or a number of SubCenterArcFace or
-            MagFace is below 1.
+            above 0, the margin is not between 0 and 1.57, or a number of the head's own is too
+            small, or another's.
     """
-    if choice.name not in HEADS:
+    spec = HEAD_SPECS.get(choice.name)
+    if spec is None:
         raise ValueError(f"unknown head {choice.name!r}; choose from {', '.join(HEADS)}")
     if n_classes < 2:
         raise ValueError(f"a head of {n_classes} classes learns nothing; give 2 or more")
-    scale, margin = _scale_of(choice, n_classes), _margin_of(choice)
-    if choice.name == "MagFace":
-        factor = _regulariser_factor_of(choice)
-        weight = _unit_rows(n_classes, embedding_size, generator)
-        return MagFace(weight, scale=scale, margin=margin, regulariser_factor=factor)
-    if choice.name == "SubCenterArcFace":
-        sub_centers = _sub_centers_of(choice)
-        weight = _unit_rows(n_classes * sub_centers, embedding_size, generator)
-        return SubCenterArcFace(weight, scale=scale, margin=margin, sub_centers=sub_centers)
-    weight = _unit_rows(n_classes, embedding_size, generator)
-    return _PLAIN_HEADS[choice.name](weight, scale=scale, margin=margin)
+    scale, margin = _scale_of(choice, spec, n_classes), _margin_of(choice, spec)
+    numbers = spec.values_of(choice.numbers)
+    n_rows = n_classes * spec.weights_per_class(choice.numbers)
+    weight = _unit_rows(n_rows, embedding_size, generator)
+    return head_class(spec)(weight, scale=scale, margin=margin, **numbers)
 
 
-def _scale_of(choice: HeadChoice, n_classes: int) -> float:
+def head_class(spec: HeadSpec) -> Callable[..., MarginHead]:
+    """The class that the record names."""
+    module = importlib.import_module(spec.module)
+    return cast(Callable[..., MarginHead], getattr(module, spec.name))
+
+
+def _scale_of(choice: HeadChoice, spec: HeadSpec, n_classes: int) -> float:
     if choice.scale is None:
-        return SPHEREFACE2_SCALE if choice.name == "SphereFace2" else default_scale(n_classes)
+        return default_scale(n_classes) if spec.scale is None else spec.scale
     if not 0.0 < choice.scale < math.inf:
         raise ValueError(
             f"the scale of {choice.name} is {choice.scale}; give a finite number above 0"
@@ -96,33 +78,15 @@ def _scale_of(choice: HeadChoice, n_classes: int) -> float:
     return choice.scale
 
 
-def _margin_of(choice: HeadChoice) -> float:
+def _margin_of(choice: HeadChoice, spec: HeadSpec) -> float:
     if choice.margin is None:
-        return PUBLISHED_MARGINS[choice.name]
+        return spec.margin
     if not 0.0 <= choice.margin <= LARGEST_MARGIN:
         raise ValueError(
             f"the margin of {choice.name} is {choice.margin}; "
             f"give a number from 0 to {LARGEST_MARGIN}"
         )
     return choice.margin
-
-
-def _regulariser_factor_of(choice: HeadChoice) -> float:
-    if not 1.0 <= choice.regulariser_factor < math.inf:
-        raise ValueError(
-            f"the regulariser factor of {choice.name} is {choice.regulariser_factor}; "
-            "give a finite number of 1 or more, for below 1 it does not work"
-        )
-    return choice.regulariser_factor
-
-
-def _sub_centers_of(choice: HeadChoice) -> int:
-    if choice.sub_centers < 1:
-        raise ValueError(
-            f"{choice.name} with {choice.sub_centers} weights per class cannot tell classes "
-            "apart; give 1 or more"
-        )
-    return choice.sub_centers
 
 
 def _unit_rows(n_rows: int, n_columns: int, generator: torch.Generator | None) -> Tensor:

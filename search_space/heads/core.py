@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.heads.losses import focal_cross_entropy
-from search_space.heads.margins import LARGEST_MARGIN
+from search_space.heads.specs import LARGEST_MARGIN
 
 # The derivative of the sine grows without limit at the poles; below this square it counts as 0.
 _SMALLEST_SQUARED_SINE = 1e-6
@@ -40,7 +40,7 @@ class MarginHead(nn.Module):
         weight: Only directions matter; shape (n_classes, embedding_size), or more rows per class
             where a head says so.
         scale: Multiplies the cosines.
-        margin: In the head's own unit, see `margins.PUBLISHED_MARGINS`.
+        margin: In the head's own unit, see `heads.specs`.
     """
 
     def __init__(self, weight: Tensor, *, scale: float, margin: float) -> None:

@@ -1,4 +1,4 @@
-"""The margin heads whose loss is a cross entropy. `heads` builds them; see `margin_core` first."""
+"""The margin heads whose loss is a cross entropy. See `core` first."""
 
 from __future__ import annotations
 

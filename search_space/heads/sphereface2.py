@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from search_space.heads.core import HeadOutput, MarginHead
 from search_space.heads.losses import one_against_all
 
-SPHEREFACE2_SCALE = 40.0
-
 _OWN_SHARE = 0.7
 _SHARPNESS = 3
 _LOSS_FACTOR = 50.0

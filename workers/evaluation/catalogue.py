@@ -1,4 +1,4 @@
-"""The catalogue of metrics: what each is, between which bounds, how it is computed. Pure numpy.
+"""The catalogue of metrics: how each of `results.metrics` is computed. Pure numpy.
 
 A metric is a function of rates, arrays (..., G) whose last axis runs over groups, so that the same
 function gives the estimate, all resamplings at once and all permutations at once. Metrics of all
@@ -15,16 +15,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from results.metrics import METRICS, RELATIVE_BOUND, MetricDefinition, Sample
+
 FloatArray: TypeAlias = NDArray[np.float64]
 Rates: TypeAlias = Mapping[str, FloatArray]
-Sample: TypeAlias = Literal["identification", "verification", "open_set"]
 Shape: TypeAlias = Literal["mean", "gap", "relative", "worst", "plain"]
 
-RELATIVE_BOUND = 10.0
-"""What a ratio that divides by zero costs, and the largest cost of one that does not."""
-
 _ALPHA = 0.5
-_PREDECESSOR = "FR-NAS (Dooley et al. 2023), analysis.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,43 +29,34 @@ class Metric:
     """One entry of the catalogue.
 
     Attributes:
-        name: As in `metrics` of an evaluation.
-        of: What it is computed from, and hence what has to be evaluated.
+        definition: What it is.
         value: Rates -> (...,), NaN where the formula divides by zero.
         shape: How its interval is made (`workers.evaluation.intervals`): `mean` of all faces,
             `gap` (a difference of two groups' `rate`), `relative` (of two groups, signed),
             `worst` (the largest `rate`), `plain` (percentiles of the value).
         rate: The one rate it depends on; empty when it depends on several.
-        unit: Of the value.
-        best: The perfect value.
-        worst: The worst value; infinite when there is none.
-        formula: x_g is the rate of group g.
-        source: Where the formula is from.
-        cost_name: The objective that minimises it; None where another one does.
     """
 
-    name: str
-    of: Sample
+    definition: MetricDefinition
     value: Callable[[Rates], FloatArray]
     shape: Shape
     rate: str
-    unit: str
-    best: float
-    worst: float
-    formula: str
-    source: str
-    cost_name: str | None
 
     @property
-    def direction(self) -> Literal["lower", "higher"]:
-        """Whether lower or higher values are better."""
-        return "lower" if self.best < self.worst else "higher"
+    def name(self) -> str:
+        """As in `metrics` of an evaluation."""
+        return self.definition.name
+
+    @property
+    def cost_name(self) -> str | None:
+        """The objective that minimises it; None where another one does."""
+        return self.definition.cost_name
 
     def cost(self, rates: Rates) -> FloatArray:
         """(...,): the value to minimise, always finite; 1 - value where higher is better."""
         values = self.value(rates)
-        if self.direction == "higher":
-            values = self.best - values
+        if self.definition.direction == "higher":
+            values = self.definition.best - values
         if self.shape == "relative":
             alike = _largest_gap(rates[self.rate]) == 0.0
             undefined = np.where(alike, 0.0, RELATIVE_BOUND)
@@ -151,226 +139,63 @@ def _smoothed_matches(rates: Rates) -> tuple[FloatArray, FloatArray]:
     return _smoothed(rates, "fmr", "n_impostor"), _smoothed(rates, "fnmr", "n_genuine")
 
 
-def _of_all(name: str, *, of: Sample, unit: str, worst: float, formula: str) -> Metric:
-    return Metric(
-        name=name,
-        of=of,
-        value=lambda rates: rates[name][..., 0],
-        shape="mean",
-        rate=name,
-        unit=unit,
-        best=0.0,
-        worst=worst,
-        formula=formula,
-        source="ISO/IEC 19795-1" if of != "identification" else _PREDECESSOR,
-        cost_name=name if worst == 1.0 else None,
-    )
+def _of_all(name: str) -> Metric:
+    return _metric(name, lambda rates: rates[name][..., 0], shape="mean", rate=name)
 
 
-def _gap(name: str, rate: str, *, unit: str, worst: float, formula: str, source: str) -> Metric:
-    return Metric(
-        name=name,
-        of="identification",
-        value=lambda rates: _largest_gap(rates[rate]),
-        shape="gap",
-        rate=rate,
-        unit=unit,
-        best=0.0,
-        worst=worst,
-        formula=formula,
-        source=source,
-        cost_name=name,
-    )
+def _gap(name: str, rate: str) -> Metric:
+    return _metric(name, lambda rates: _largest_gap(rates[rate]), shape="gap", rate=rate)
 
 
 def _relative(name: str, rate: str) -> Metric:
-    return Metric(
-        name=name,
-        of="identification",
-        value=lambda rates: relative_gap(rates[rate]),
-        shape="relative",
-        rate=rate,
-        unit="ratio",
-        best=0.0,
-        worst=math.inf,
-        formula=f"abs(1 - x_2 / x_1) of the {rate}; of more groups 1 - min x_g / max x_g",
-        source=_PREDECESSOR,
-        cost_name=name,
-    )
+    return _metric(name, lambda rates: relative_gap(rates[rate]), shape="relative", rate=rate)
 
 
-def _plain(
-    name: str,
-    value: Callable[[Rates], FloatArray],
-    *,
-    of: Sample,
-    bounds: tuple[float, float],
-    formula: str,
-    source: str,
+def _metric(
+    name: str, value: Callable[[Rates], FloatArray], *, shape: Shape = "plain", rate: str = ""
 ) -> Metric:
-    best, worst = bounds
-    return Metric(
-        name=name,
-        of=of,
-        value=value,
-        shape="plain",
-        rate="",
-        unit="fraction" if max(bounds) <= 1.0 else "ratio",
-        best=best,
-        worst=worst,
-        formula=formula,
-        source=source,
-        cost_name=name if best < worst else f"{name}_gap",
-    )
+    return Metric(definition=METRICS[name], value=value, shape=shape, rate=rate)
 
 
-_OF_ALL = (
-    _of_all(
-        "error",
-        of="identification",
-        unit="fraction",
-        worst=1.0,
-        formula="share of probes with rank > 0",
-    ),
-    _of_all(
-        "mean_rank",
-        of="identification",
-        unit="ranks",
-        worst=math.inf,
-        formula="mean rank by identity",
-    ),
-    _of_all(
-        "fnmr",
-        of="verification",
-        unit="fraction",
-        worst=1.0,
-        formula="share of genuine pairs at or below the threshold: 1 - TAR at FAR",
-    ),
-    _of_all(
-        "fnir",
-        of="open_set",
-        unit="fraction",
-        worst=1.0,
-        formula="share of enrolled people's probes not found first and above the threshold",
-    ),
-)
-_OF_IDENTIFICATION = (
-    _gap(
-        "rank_disparity",
-        "mean_rank",
-        unit="ranks",
-        worst=math.inf,
-        formula="max R_g - min R_g, R the mean rank by identity",
-        source=_PREDECESSOR,
-    ),
-    _gap(
-        "log_rank_disparity",
-        "mean_log_rank",
-        unit="log ranks",
-        worst=math.inf,
-        formula="max L_g - min L_g, L the mean of ln(1 + rank by identity)",
-        source="this project",
-    ),
-    _gap(
-        "disparity",
-        "accuracy",
-        unit="fraction",
-        worst=1.0,
-        formula="max A_g - min A_g, A the rank-1 accuracy",
-        source=_PREDECESSOR,
-    ),
+_METRICS = (
+    _of_all("error"),
+    _of_all("mean_rank"),
+    _of_all("fnmr"),
+    _of_all("fnir"),
+    _gap("rank_disparity", "mean_rank"),
+    _gap("log_rank_disparity", "mean_log_rank"),
+    _gap("disparity", "accuracy"),
     _relative("ratio", "accuracy"),
     _relative("rank_ratio", "mean_rank"),
     _relative("error_ratio", "error"),
-    Metric(
-        name="worst_group_error",
-        of="identification",
-        value=lambda rates: rates["error"].max(axis=-1),
+    _metric(
+        "worst_group_error",
+        lambda rates: rates["error"].max(axis=-1),
         shape="worst",
         rate="error",
-        unit="fraction",
-        best=0.0,
-        worst=1.0,
-        formula="max E_g",
-        source="Rawls' maximin; Sagawa et al. 2020 (arXiv:1911.08731)",
-        cost_name="worst_group_error",
     ),
-    _plain(
-        "accuracy_std",
-        lambda rates: rates["accuracy"].std(axis=-1, ddof=1),
-        of="identification",
-        bounds=(0.0, math.sqrt(0.5)),
-        formula="standard deviation of A_g with G - 1 in the denominator",
-        source="Wang and Deng 2020 (RFW tables, arXiv:1911.10692)",
-    ),
-    _plain(
-        "ser",
-        lambda rates: _max_min(_smoothed(rates, "error", "n_probes")),
-        of="identification",
-        bounds=(1.0, math.inf),
-        formula="max E'_g / min E'_g, skewed error ratio; E' = (k + 1/2) / (n + 1)",
-        source="Wang and Deng 2020 (arXiv:1911.10692)",
-    ),
-    _plain(
-        "min_max",
-        lambda rates: 1.0 / _max_min(_smoothed(rates, "accuracy", "n_probes")),
-        of="identification",
-        bounds=(1.0, 0.0),
-        formula="min A'_g / max A'_g; A' = (k + 1/2) / (n + 1)",
-        source="the four-fifths rule's impact ratio",
-    ),
-)
-_OF_VERIFICATION = (
-    _plain(
-        "fdr",
-        lambda rates: fairness_discrepancy_rate(rates["fmr"], rates["fnmr"]),
-        of="verification",
-        bounds=(1.0, 0.0),
-        formula="1 - (max|FMR_i - FMR_j| + max|FNMR_i - FNMR_j|) / 2",
-        source="de Freitas Pereira and Marcel 2022 (arXiv:2011.02395)",
-    ),
-    _plain(
-        "inequity_rate",
-        lambda rates: inequity_rate(*_smoothed_matches(rates)),
-        of="verification",
-        bounds=(1.0, math.inf),
-        formula="sqrt(max FMR'_g / min FMR'_g * max FNMR'_g / min FNMR'_g)",
-        source="Grother 2022, NIST IR 8429",
-    ),
-    _plain(
-        "garbe",
-        lambda rates: garbe(rates["fmr"], rates["fnmr"]),
-        of="verification",
-        bounds=(0.0, 1.0),
-        formula="(Gini(FMR) + Gini(FNMR)) / 2, each times G / (G - 1)",
-        source="Howard et al. 2022 (arXiv:2203.05051)",
-    ),
-    _plain(
+    _metric("accuracy_std", lambda rates: rates["accuracy"].std(axis=-1, ddof=1)),
+    _metric("ser", lambda rates: _max_min(_smoothed(rates, "error", "n_probes"))),
+    _metric("min_max", lambda rates: 1.0 / _max_min(_smoothed(rates, "accuracy", "n_probes"))),
+    _metric("fdr", lambda rates: fairness_discrepancy_rate(rates["fmr"], rates["fnmr"])),
+    _metric("inequity_rate", lambda rates: inequity_rate(*_smoothed_matches(rates))),
+    _metric("garbe", lambda rates: garbe(rates["fmr"], rates["fnmr"])),
+    _metric(
         "max_geomean_fmr",
         lambda rates: max_over_geometric_mean(_smoothed(rates, "fmr", "n_impostor")),
-        of="verification",
-        bounds=(1.0, math.inf),
-        formula="max FMR'_g / geometric mean of FMR'_g",
-        source="Grother 2022, NIST IR 8429",
     ),
-    _plain(
+    _metric(
         "max_geomean_fnmr",
         lambda rates: max_over_geometric_mean(_smoothed(rates, "fnmr", "n_genuine")),
-        of="verification",
-        bounds=(1.0, math.inf),
-        formula="max FNMR'_g / geometric mean of FNMR'_g",
-        source="Grother 2022, NIST IR 8429",
     ),
 )
 
-CATALOGUE: Mapping[str, Metric] = {
-    metric.name: metric for metric in (*_OF_ALL, *_OF_IDENTIFICATION, *_OF_VERIFICATION)
-}
+CATALOGUE: Mapping[str, Metric] = {metric.name: metric for metric in _METRICS}
 
 
 def between_groups(of: Sample) -> tuple[Metric, ...]:
     """The metrics that compare groups."""
-    return tuple(m for m in CATALOGUE.values() if m.of == of and m.shape != "mean")
+    return tuple(m for m in CATALOGUE.values() if m.definition.of == of and m.shape != "mean")
 
 
 def values_of(metrics: Sequence[Metric], rates: Rates) -> dict[str, float | None]:

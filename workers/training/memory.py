@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from search_space.activation_memory import saved_activation_bytes
 from search_space.build import build_on_meta
 from search_space.candidate import Candidate
+from search_space.heads.specs import HEAD_SPECS
 from workers.errors import NotEnoughMemoryError
 from workers.settings import TrainingSettings
 
@@ -103,14 +104,14 @@ def measure_step(
         _kept_bytes(network, torch.zeros(n, *shape, device="meta"), bfloat16) for n in (2, 4)
     )
     per_image = (four - two) // 2
-    sub_centers = candidate.head.sub_centers if candidate.head.name == "SubCenterArcFace" else 1
+    per_class = HEAD_SPECS[candidate.head.name].weights_per_class(candidate.head.numbers)
     weight_bytes = _n_bytes(network.parameters()) + (
-        n_classes * sub_centers * candidate.embedding_size * _FLOAT_BYTES
+        n_classes * per_class * candidate.embedding_size * _FLOAT_BYTES
     )
     state_bytes = weight_bytes + _n_bytes(network.buffers())
     n_slots = _OPTIMIZER_SLOTS[candidate.optimizer]
     n_averages = 1 if recipe.ema_decay > 0.0 else 0
-    logit_bytes = (_LOGIT_TENSORS + sub_centers) * n_classes * _FLOAT_BYTES
+    logit_bytes = (_LOGIT_TENSORS + per_class) * n_classes * _FLOAT_BYTES
     picture_bytes = in_channels * image_size**2 * _FLOAT_BYTES
     return StepMemory(
         fixed_bytes=(1 + n_averages) * state_bytes

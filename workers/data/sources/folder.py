@@ -13,7 +13,7 @@ from workers.data.sources.stored import opener
 from workers.errors import DataError
 
 
-def read_folder(store: PictureStore, source: Path, labels: Path | None) -> FaceSource:
+def read_folder(store: PictureStore, source: str, labels: Path | None) -> FaceSource:
     """Pictures in a folder for each person.
 
     Args:
@@ -43,7 +43,7 @@ def read_folder(store: PictureStore, source: Path, labels: Path | None) -> FaceS
     )
 
 
-def _labels(source: Path, store: PictureStore, labels: Path | None) -> tuple[LabelTable, str]:
+def _labels(source: str, store: PictureStore, labels: Path | None) -> tuple[LabelTable, str]:
     """The label table and the folder its paths are relative to, `` or ending with `/`."""
     if labels is not None:
         if not labels.is_file():

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from workers.errors import DataError
 
 Colour: TypeAlias = Literal["auto", "grey", "colour"]
-
-SourceFormat: TypeAlias = Literal[
-    "agedb", "bin", "celeba", "folder", "lfw", "npz", "orl", "rec", "rfw", "vggface2"
-]
-FORMATS: tuple[SourceFormat, ...] = get_args(SourceFormat)
 
 _SIZES = (8, 1024)
 
@@ -26,7 +21,7 @@ class PackSettings:
         size: Height and width in pixels, 8..1024; None takes the pictures' own, at most 112.
         colour: `auto` packs grey where the pictures looked at are all grey, also when they are
             stored as colour pictures.
-        form: The source's format; None finds it out.
+        form: The source's format, one of `specs.FORMATS`; None finds it out.
         groups: Columns to compare people by, and people without a known value are left out; None
             takes every column with few enough values and leaves nobody out. `gender*race` is a
             column made of two.
@@ -47,7 +42,7 @@ class PackSettings:
 
     size: int | None = None
     colour: Colour = "auto"
-    form: SourceFormat | None = None
+    form: str | None = None
     groups: tuple[str, ...] | None = None
     min_images: int | None = None
     val_fraction: float = 0.2

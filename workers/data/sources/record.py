@@ -24,16 +24,29 @@ def find_records(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
+def is_record_folder(folder: Path) -> bool:
+    """Whether a folder holds one `.rec` file."""
+    return find_records(folder) is not None
+
+
 @contextmanager
 def open_record_source(source: Path) -> Iterator[FaceSource]:
     """Open a `.rec` file; a person is called by the label's number, and there are no groups.
 
     Without an `.idx` beside it the records are found one by one.
 
+    Args:
+        source: The file, or a folder with one such file.
+
     Raises:
         DataError: A file is damaged, or there are no pictures inside; byte or line are named.
+            Or the folder has no such file, or several.
         OSError: A file cannot be read.
     """
+    found = find_records(source) if source.is_dir() else source
+    if found is None:
+        raise DataError(f"{source}: not one .rec file inside; name the file itself")
+    source = found
     place = str(source)
     with source.open("rb") as stream:
         try:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
-from workers.data.sources.agedb import is_agedb, read_agedb
-from workers.data.sources.bin import open_bin_source
-from workers.data.sources.celeba import is_celeba, read_celeba
-from workers.data.sources.folder import read_folder
-from workers.data.sources.lfw import is_lfw, read_lfw
-from workers.data.sources.npz import open_npz_source
-from workers.data.sources.orl import is_orl, read_orl
-from workers.data.sources.pack_settings import FORMATS, SourceFormat
 from workers.data.sources.picture_store import PictureStore, open_store
-from workers.data.sources.record import find_records, open_record_source
-from workers.data.sources.rfw import is_rfw, read_rfw
 from workers.data.sources.source import FaceSource
+from workers.data.sources.specs import (
+    FORMATS,
+    SOURCE_FORMATS,
+    FileFormat,
+    PictureFormat,
+    SourceFormat,
+)
 from workers.data.sources.stored import add_labels, add_pairs
-from workers.data.sources.vggface2 import is_vggface2, read_vggface2
 from workers.errors import DataError
 
-_Read: TypeAlias = Callable[[PictureStore, str], FaceSource]
-_Detect: TypeAlias = Callable[[PictureStore], bool]
-
-# In this order: RFW's pictures are called like LFW's too.
-_STORED: Mapping[SourceFormat, tuple[_Detect, _Read]] = {
-    "celeba": (is_celeba, read_celeba),
-    "vggface2": (is_vggface2, read_vggface2),
-    "rfw": (is_rfw, read_rfw),
-    "orl": (is_orl, read_orl),
-    "agedb": (is_agedb, read_agedb),
-    "lfw": (is_lfw, read_lfw),
-}
-_SUFFIXES: Mapping[str, SourceFormat] = {".npz": "npz", ".bin": "bin", ".rec": "rec"}
+_FILE_FORMATS = tuple(spec for spec in SOURCE_FORMATS.values() if isinstance(spec, FileFormat))
+_PICTURE_FORMATS = tuple(
+    spec for spec in SOURCE_FORMATS.values() if isinstance(spec, PictureFormat)
+)
+_FOLDER = next(spec for spec in _PICTURE_FORMATS if not spec.recogniser)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +41,7 @@ class SourceFiles:
 
     labels: Path | None = None
     pairs: Path | None = None
-    form: SourceFormat | None = None
+    form: str | None = None
 
 
 @contextmanager
@@ -61,19 +50,19 @@ def open_source(
     labels: Path | None = None,
     *,
     pairs: Path | None = None,
-    form: SourceFormat | None = None,
+    form: str | None = None,
 ) -> Iterator[FaceSource]:
-    """Open any source of faces; the `*_source` modules say what is inside.
+    """Open any source of faces; the formats' modules say what is inside.
 
     Args:
         source: What to open.
         labels: A label file beside it; None takes the one inside. Except for folders of no known
             data set, its columns are added to those the source has.
         pairs: A list of pairs in the format of LFW's; None takes the one inside.
-        form: The source's format; None finds it out.
+        form: The source's format, one of `specs.FORMATS`; None finds it out.
 
     Raises:
-        DataError: There is no such source, it cannot be read, or it is damaged.
+        DataError: There is no such format, no such source, it cannot be read, or it is damaged.
     """
     files = SourceFiles(labels=labels, pairs=pairs, form=form)
     with ExitStack() as stack:
@@ -88,52 +77,67 @@ def open_source(
 def _open(source: Path, files: SourceFiles, stack: ExitStack) -> FaceSource:
     if not source.exists():
         raise DataError(f"{source}: no such source; give a folder, an archive or a file of faces")
-    form = files.form or _SUFFIXES.get(source.suffix.lower())
-    if form == "npz":
-        if files.labels is not None:
-            raise DataError(
-                f"{source}: an .npz file carries its labels as arrays; leave out {files.labels}"
-            )
-        return open_npz_source(source)
-    if form == "bin":
-        return _labelled(open_bin_source(source), files)
-    records = _records(source, form)
-    if records is not None:
-        return _labelled(stack.enter_context(open_record_source(records)), files)
-    return _open_stored(source, files, stack)
+    form = _named(files.form) or _file_format(source)
+    if not isinstance(form, FileFormat):
+        return _open_stored(source, form, files, stack)
+    if form.label_refusal and files.labels is not None:
+        raise DataError(f"{source}: {form.label_refusal}; leave out {files.labels}")
+    opened = function_of(form, form.opener)(source)
+    # What keeps no file open comes as it is.
+    faces = opened if isinstance(opened, FaceSource) else stack.enter_context(opened)
+    return _labelled(faces, files)
 
 
-def _records(source: Path, form: SourceFormat | None) -> Path | None:
-    """The `.rec` file to read: the source, or the one in it."""
-    if form not in ("rec", None):
-        return None
-    if not source.is_dir():
-        return source if form == "rec" else None
-    found = find_records(source)
-    if form == "rec" and found is None:
-        raise DataError(f"{source}: not one .rec file inside; name the file itself")
-    return found
+def function_of(form: SourceFormat, name: str) -> Callable[..., Any]:
+    """The function of this name in the format's module."""
+    function: Callable[..., Any] = getattr(import_module(form.module), name)
+    return function
 
 
-def _open_stored(source: Path, files: SourceFiles, stack: ExitStack) -> FaceSource:
+def _named(form: str | None) -> SourceFormat | None:
+    if form is not None and form not in SOURCE_FORMATS:
+        raise DataError(f"format {form!r} is not known; choose from {', '.join(FORMATS)}")
+    return None if form is None else SOURCE_FORMATS[form]
+
+
+def _file_format(source: Path) -> FileFormat | None:
+    """By the suffix, else by what lies in the folder; None of pictures."""
+    suffix = source.suffix.lower()
+    for form in _FILE_FORMATS:
+        if suffix == form.suffix:
+            return form
+    if source.is_dir():
+        for form in _FILE_FORMATS:
+            if form.recogniser and function_of(form, form.recogniser)(source):
+                return form
+    return None
+
+
+def _open_stored(
+    source: Path, form: PictureFormat | None, files: SourceFiles, stack: ExitStack
+) -> FaceSource:
     if not source.is_dir() and not zipfile.is_zipfile(source):
         if source.suffix.lower() not in (".zip", ".whl"):
+            *others, last = (".zip", *(form.suffix for form in _FILE_FORMATS))
             raise DataError(
-                f"{source}: neither a folder nor a .zip, .npz, .rec or .bin file; unpack it into "
-                "one folder for each person"
+                f"{source}: neither a folder nor a {', '.join(others)} or {last} file; unpack it "
+                "into one folder for each person"
             )
         raise DataError(f"{source}: damaged zip archive; copy it again")
     store = stack.enter_context(open_store(source))
-    form = files.form or _detected(store)
-    if form not in _STORED:
-        return read_folder(store, source, files.labels)
-    return _labelled(_STORED[form][1](store, str(source)), files)
+    form = form or _detected(store)
+    read: Callable[..., FaceSource] = function_of(form, form.opener)
+    if form is _FOLDER:
+        return read(store, str(source), files.labels)
+    return _labelled(read(store, str(source)), files)
 
 
-def _detected(store: PictureStore) -> SourceFormat:
+def _detected(store: PictureStore) -> PictureFormat:
     """A label file among the pictures says more than their names do."""
-    found = (form for form, (is_form, _) in _STORED.items() if is_form(store))
-    return "folder" if store.label_files else next(found, "folder")
+    if store.label_files:
+        return _FOLDER
+    known = (form for form in _PICTURE_FORMATS if form is not _FOLDER)
+    return next((form for form in known if function_of(form, form.recogniser)(store)), _FOLDER)
 
 
 def _labelled(faces: FaceSource, files: SourceFiles) -> FaceSource:
@@ -144,6 +148,3 @@ def _with_pairs(faces: FaceSource, pairs: Path | None) -> FaceSource:
     if pairs is None:
         return faces
     return add_pairs(faces, {str(pairs): pairs.read_bytes()})
-
-
-__all__ = ["FORMATS", "open_source"]

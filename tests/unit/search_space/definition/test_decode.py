@@ -30,7 +30,7 @@ from search_space.definition.decode import complete, decode, describe, operation
 from search_space.definition.families import SHIPPED_FAMILIES
 from search_space.definition.space import build_space, plain, sample
 from search_space.errors import InvalidConfigurationError
-from search_space.heads.build import PUBLISHED_MARGINS
+from search_space.heads.specs import HEAD_SPECS
 
 PAPER = SpaceSettings()
 JOINT = SpaceSettings(preset="joint")
@@ -163,7 +163,9 @@ def test_a_recipe_decodes_to_what_it_says() -> None:
     assert decode(configuration, settings) == Candidate(
         architecture=DualPathArchitecture(edges=(3, 0, 1), width=1.0, blocks_per_stage=1),
         embedding_size=128,
-        head=HeadChoice(name="MagFace", margin=0.3, scale=20.0, regulariser_factor=2.0),
+        head=HeadChoice(
+            name="MagFace", margin=0.3, scale=20.0, numbers=(("regulariser_factor", 2.0),)
+        ),
         optimizer="SGD",
         learning_rate=0.13828312564892567,
         weight_decay=1e-3,
@@ -216,7 +218,7 @@ def test_the_paper_space_lies_in_the_joint_one() -> None:
         small = decode(configuration, PAPER)
         assert wide.architecture == small.architecture
         assert wide.head == replace(
-            small.head, margin=PUBLISHED_MARGINS[small.head.name], scale=64.0
+            small.head, margin=HEAD_SPECS[small.head.name].margin, scale=64.0
         )
         assert (wide.optimizer, wide.learning_rate) == (small.optimizer, small.learning_rate)
         assert (wide.embedding_size, wide.mitigation) == (small.embedding_size, Mitigation())

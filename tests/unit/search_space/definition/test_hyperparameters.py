@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from search_space.candidate import HEADS, Preset, SpaceSettings
+from search_space.candidate import Preset, SpaceSettings
 from search_space.definition.hyperparameters import hyperparameters, unrestricted
 from search_space.definition.records import (
     Condition,
@@ -12,7 +12,7 @@ from search_space.definition.records import (
     accepts,
 )
 from search_space.definition.space import fingerprint
-from search_space.heads.build import PUBLISHED_MARGINS
+from search_space.heads.specs import HEAD_SPECS, HEADS
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -20,7 +20,7 @@ def test_the_default_margin_is_the_published_one(head: str) -> None:
     space = {p.name: p for p in unrestricted(SpaceSettings(preset="joint"))}
     margin = space[f"margin.{head}"]
     assert isinstance(margin, Range)
-    assert margin.default == PUBLISHED_MARGINS[head]  # type: ignore[index]
+    assert margin.default == HEAD_SPECS[head].margin
     assert margin.lower < margin.default < margin.upper
 
 

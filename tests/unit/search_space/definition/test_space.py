@@ -13,9 +13,7 @@ import pytest
 from ConfigSpace import ConfigurationSpace
 
 from search_space.candidate import (
-    HEADS,
     OPTIMIZERS,
-    PAPER_HEADS,
     TUNABLES,
     DagSettings,
     Preset,
@@ -37,6 +35,7 @@ from search_space.definition.space import (
     to_json_text,
 )
 from search_space.errors import EmptySpaceError
+from search_space.heads.specs import HEADS, PUBLISHED_HEADS
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 TWO_FAMILIES = {"small": ("resnet10t", "resnet18"), "big": ("dpn92",)}
@@ -49,7 +48,7 @@ def test_the_paper_space_is_the_predecessors() -> None:
     for name, default in zip(("edge1", "edge2", "edge3"), "201", strict=True):
         assert space[name].choices == tuple("012345678")
         assert space[name].default_value == default
-    assert space["head"].choices == PAPER_HEADS
+    assert space["head"].choices == PUBLISHED_HEADS
     assert space["head"].default_value == "CosFace"
     assert space["optimizer"].choices == OPTIMIZERS
     assert space["optimizer"].default_value == "Adam"
@@ -199,7 +198,7 @@ def test_the_paper_space_is_the_joint_one_narrowed() -> None:
         preset="joint",
         sources=("dual_path",),
         tune=(),
-        limit={"head": PAPER_HEADS},
+        limit={"head": PUBLISHED_HEADS},
     )
     assert hyperparameters(narrowed) == hyperparameters(SpaceSettings())
 

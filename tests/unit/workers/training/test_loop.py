@@ -9,14 +9,13 @@ import torch
 from torch import nn
 
 from search_space.candidate import (
-    HEADS,
     Candidate,
     DualPathArchitecture,
     HeadChoice,
-    HeadName,
     Mitigation,
     OptimizerName,
 )
+from search_space.heads.specs import HEADS
 from workers.artefacts.directory import DirectoryStore
 from workers.data.packs.pack import Pack
 from workers.data.pictures import TrainingSet, training_set
@@ -45,7 +44,7 @@ SETTINGS = TrainingSettings(batch_size=12, device="cpu")
 
 def candidate(
     optimizer: OptimizerName = "SGD",
-    head: HeadName = "CosFace",
+    head: str = "CosFace",
     rate: float = 0.05,
     mitigation: Mitigation = Mitigation(),  # noqa: B008 - frozen
 ) -> Candidate:
@@ -110,7 +109,7 @@ def test_training_in_rungs_through_checkpoints_equals_training_straight_bit_for_
     store: DirectoryStore,
     data: TrainingSet,
     optimizer: OptimizerName,
-    head: HeadName,
+    head: str,
     rate: float,
     settings: TrainingSettings,
 ) -> None:
@@ -194,7 +193,7 @@ def test_another_seed_trains_another_network(data: TrainingSet) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_training_lowers_the_loss(data: TrainingSet, head: HeadName) -> None:
+def test_training_lowers_the_loss(data: TrainingSet, head: str) -> None:
     settings = replace(SETTINGS, augmentation=0.0)
     training = start_training(candidate("AdamW", head, 5e-3), settings, data=data, seed=0)
     train(training, data, epochs=8)
@@ -299,7 +298,7 @@ def plain_epoch(training: Training, data: TrainingSet, *, max_epochs: int) -> No
 @pytest.mark.parametrize("head", ["CosFace", "MagFace", "CurricularFace"])
 @pytest.mark.parametrize("with_groups", [True, False])
 def test_without_mitigation_and_in_one_part_it_is_the_plain_loop_bit_for_bit(
-    data: TrainingSet, head: HeadName, with_groups: bool
+    data: TrainingSet, head: str, with_groups: bool
 ) -> None:
     seen = data if with_groups else replace(data, group_codes=None, group_labels=())
     settings = replace(SETTINGS, focal_gamma=1.0)

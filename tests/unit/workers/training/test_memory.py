@@ -10,8 +10,9 @@ from torch.profiler import profile
 
 from search_space.activation_memory import saved_activation_bytes
 from search_space.build import build_network
-from search_space.candidate import HEADS, Candidate, HeadChoice, HeadName, TimmArchitecture
+from search_space.candidate import Candidate, HeadChoice, TimmArchitecture
 from search_space.heads.build import build_head
+from search_space.heads.specs import HEADS
 from workers.data.pictures import Pictures, TrainingSet
 from workers.errors import NotEnoughMemoryError
 from workers.settings import TrainingSettings
@@ -104,7 +105,7 @@ def kept_by_head(choice: HeadChoice, *, n_classes: int, n_images: int) -> int:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_no_head_keeps_more_for_a_picture_than_is_reckoned(name: HeadName) -> None:
+def test_no_head_keeps_more_for_a_picture_than_is_reckoned(name: str) -> None:
     n_classes, choice = 2000, HeadChoice(name=name)
     few, many = (kept_by_head(choice, n_classes=n_classes, n_images=n) for n in (16, 32))
     candidate = replace(CANDIDATE, head=choice)

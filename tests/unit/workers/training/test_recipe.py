@@ -11,7 +11,7 @@ from workers.training.recipe import head_of, plan, recipe_of, uses_bfloat16
 SILENT = Candidate(
     architecture=TimmArchitecture(family="resnet", variant="test_resnet"),
     embedding_size=16,
-    head=HeadChoice(name="ArcFace", sub_centers=5),
+    head=HeadChoice(name="SubCenterArcFace", numbers=(("sub_centers", 5),)),
     optimizer="SGD",
     learning_rate=0.1,
 )
@@ -51,7 +51,9 @@ def test_what_a_candidate_says_counts_zero_too() -> None:
 
 def test_the_head_keeps_what_only_it_knows() -> None:
     recipe = recipe_of(SILENT, TrainingSettings(margin=0.2))
-    assert head_of(SILENT, recipe) == HeadChoice(name="ArcFace", margin=0.2, sub_centers=5)
+    assert head_of(SILENT, recipe) == HeadChoice(
+        name="SubCenterArcFace", margin=0.2, numbers=(("sub_centers", 5),)
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,11 @@ def test_another_format_is_refused(tmp_path):
 def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path):
     (tmp_path / "faces.npz").mkdir()
     assert "faces.npz: cannot be read (Is a directory)" in refusal(tmp_path / "faces.npz")
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(npz):
+    with (
+        pytest.raises(DataError, match="format 'zip' is not known; choose from agedb, bin, cele"),
+        open_source(npz, form="zip"),
+    ):
+        pass
