@@ -154,10 +154,10 @@ def _responses(name: SchemaName) -> dict[int | str, dict[str, Any]]:
 def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
     """A schema with its definitions written out: inside OpenAPI a reference would miss them."""
     if isinstance(value, list):
-        return [_inlined(each, definitions) for each in value]
+        return [_inlined(item, definitions) for item in value]
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
         return _inlined(definitions[value["$ref"].removeprefix("#/$defs/")], definitions)
-    kept = {key: each for key, each in value.items() if key not in ("$schema", "$id", "$defs")}
-    return {key: _inlined(each, definitions) for key, each in kept.items()}
+    kept = {key: item for key, item in value.items() if key not in ("$schema", "$id", "$defs")}
+    return {key: _inlined(item, definitions) for key, item in kept.items()}

@@ -91,7 +91,7 @@ def status_document(
         "trials": _counts(view, state),
         "rungs": [_rung(view, state, rung) for rung in range(len(view.rungs))],
         "failures": {str(kind): n for kind, n in sorted(view.failures.items())},
-        "best": {each.name: _best(view, each.name) for each in view.objectives},
+        "best": {objective.name: _best(view, objective.name) for objective in view.objectives},
         "front_size": len(view.front()),
         "hypervolume": view.hypervolume,
         "trials_since_gain": view.trials_since_gain,
@@ -118,13 +118,13 @@ def importance_document(
         "seed": seed,
         "objectives": [
             {
-                "name": each.objective,
-                "explained": each.explained,
-                "rung": each.rung,
-                "interactions": each.interactions,
-                "hyperparameters": [asdict(share) for share in each.shares],
+                "name": importance.objective,
+                "explained": importance.explained,
+                "rung": importance.rung,
+                "interactions": importance.interactions,
+                "hyperparameters": [asdict(share) for share in importance.shares],
             }
-            for each in found
+            for importance in found
         ],
     }
 
@@ -219,8 +219,13 @@ def _within(trial: TrialRecord, max_costs: Mapping[str, float]) -> bool:
 
 def _objectives(view: RunView) -> list[Document]:
     return [
-        {"name": each.name, "unit": each.unit, "direction": "min", "reference": each.reference}
-        for each in view.objectives
+        {
+            "name": objective.name,
+            "unit": objective.unit,
+            "direction": "min",
+            "reference": objective.reference,
+        }
+        for objective in view.objectives
     ]
 
 
@@ -280,7 +285,9 @@ def _rung(view: RunView, state: RunState, rung: int) -> Document:
         "finished": len(finished),
         "failed": n_failed,
         "running": n_open if state == "running" else 0,
-        "best": {each.name: cost for each, cost in zip(view.objectives, best, strict=True)},
+        "best": {
+            objective.name: cost for objective, cost in zip(view.objectives, best, strict=True)
+        },
     }
 
 

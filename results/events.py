@@ -247,19 +247,19 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return value
 
 
 def _run_opened(payload: Mapping[str, Any]) -> RunOpened:
-    objectives = tuple(Objective(**each) for each in payload["objectives"])
+    objectives = tuple(Objective(**objective) for objective in payload["objectives"])
     return RunOpened(**{**payload, "objectives": objectives, "rungs": tuple(payload["rungs"])})
 
 
 def _warm_started(payload: Mapping[str, Any]) -> WarmStarted:
-    results = tuple(EarlierResult(**each) for each in payload["results"])
+    results = tuple(EarlierResult(**result) for result in payload["results"])
     return WarmStarted(**{**payload, "results": results})
 
 

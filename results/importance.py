@@ -65,7 +65,7 @@ class Importance:
     @property
     def interactions(self) -> float:
         """The share that no hyperparameter explains alone."""
-        return max(0.0, 1.0 - sum(each.share for each in self.shares))
+        return max(0.0, 1.0 - sum(share.share for share in self.shares))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,9 @@ def _importance(
         oob_score=True,
         random_state=seed,
     ).fit(features, costs)
-    variances = np.array([_variances(each.tree_, columns) for each in forest.estimators_])
+    variances = np.array(
+        [_variances(estimator.tree_, columns) for estimator in forest.estimators_]
+    )
     return _summed_up(objective, columns, variances, explained=float(forest.oob_score_))
 
 
@@ -184,7 +186,7 @@ def _summed_up(
         objective=objective,
         explained=explained,
         rung=float(_divided(rung, total).mean()),
-        shares=tuple(sorted(shares, key=lambda each: (-each.share, each.name))),
+        shares=tuple(sorted(shares, key=lambda share: (-share.share, share.name))),
     )
 
 
@@ -207,7 +209,8 @@ def _variances(tree: Any, columns: Sequence[_Column]) -> list[float]:
         for i, column in enumerate(columns)
     ]
     masses = np.stack(
-        [each @ column.weights for each, column in zip(inside, columns, strict=True)], axis=1
+        [is_inside @ column.weights for is_inside, column in zip(inside, columns, strict=True)],
+        axis=1,
     )
     whole = masses.prod(axis=1)
     mean = float(whole @ values)

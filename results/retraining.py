@@ -41,7 +41,11 @@ def _entry(
     view: RunView, events: list[Retrained], kept: Mapping[str | None, Retrained]
 ) -> Document:
     trained = [event for event in events if event.outcome.costs is not None]
-    costs = {each.name: _summary(trained, each) for each in view.objectives} if trained else None
+    costs = (
+        {objective.name: _summary(trained, objective) for objective in view.objectives}
+        if trained
+        else None
+    )
     return {
         "config_id": events[0].config_id,
         "epochs": events[0].epochs,

@@ -85,11 +85,18 @@ def knee(costs: FloatArray) -> int:
 def _configurations(view: RunView, text: str) -> list[str]:
     known = {trial.request.config_id for trial in view.trials.values()}
     ids = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [each for each in ids if each not in known and each not in view.trials]
+    unknown = [
+        identifier
+        for identifier in ids
+        if identifier not in known and identifier not in view.trials
+    ]
     if unknown or not ids:
         what = f"the run has no {', '.join(unknown)}" if unknown else "nothing is selected"
         raise SelectionError(f"{what}; give front, knee, or ids of {_known_ids(view)}")
-    return [each if each in known else view.trials[each].request.config_id for each in ids]
+    return [
+        identifier if identifier in known else view.trials[identifier].request.config_id
+        for identifier in ids
+    ]
 
 
 def _known_ids(view: RunView) -> str:

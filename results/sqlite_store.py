@@ -212,7 +212,7 @@ def _logged_event(row: tuple[Any, ...], path: Path) -> LoggedEvent:
     sequence, time, kind, payload, *checksums = row
     checksum = checksums[0] if checksums else None
     texts = (time, kind, payload)
-    if not all(isinstance(each, str) for each in texts) or (
+    if not all(isinstance(text, str) for text in texts) or (
         checksum is not None and checksum != _checksum(*texts)
     ):
         raise LogError(f"{path}: event {sequence} is damaged; {_RESTORE}")

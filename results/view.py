@@ -184,7 +184,7 @@ class RunView:
         """Seconds that coordinators have been at work by `time`, ISO 8601, not in the past."""
         if self.state != "running" or not self.updated:
             return self.wall_seconds
-        before, now = (datetime.fromisoformat(each) for each in (self.updated, time))
+        before, now = (datetime.fromisoformat(text) for text in (self.updated, time))
         return self.wall_seconds + max(0.0, (now - before).total_seconds())
 
     def finished_at(self, rung: int) -> list[TrialRecord]:

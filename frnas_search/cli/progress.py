@@ -158,7 +158,7 @@ def fraction_done(view: RunView) -> float | None:
 def _share_of_time(view: RunView) -> float:
     """How much of the time from the run's beginning to its deadline has passed."""
     times = (view.opened.at, view.updated, str(view.limits["deadline"]))
-    began, now, end = (datetime.fromisoformat(each) for each in times)
+    began, now, end = (datetime.fromisoformat(text) for text in times)
     return (now - began) / (end - began) if end > began else 1.0
 
 

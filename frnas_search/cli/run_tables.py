@@ -120,17 +120,18 @@ def importance_table(document: Document, *, most: int = 15) -> Table:
         f"{document['trials']} trials"
     )
     _columns(table, ("hyperparameter", "share", "±", "active", "objective"), right=3)
-    for each in document["objectives"]:
-        for share in each["hyperparameters"][:most]:
+    for objective in document["objectives"]:
+        for share in objective["hyperparameters"][:most]:
             table.add_row(
                 share["name"],
                 f"{share['share']:.1%}",
                 f"{share['deviation']:.1%}",
                 f"{share['active']:.0%}",
-                each["name"],
+                objective["name"],
             )
-        words = f"{each['name']}: R² {each['explained']:.2f}, the rung {each['rung']:.0%}"
-        table.add_row("together only", f"{each['interactions']:.1%}", "", "", words)
+        explained, by_rung = objective["explained"], objective["rung"]
+        words = f"{objective['name']}: R² {explained:.2f}, the rung {by_rung:.0%}"
+        table.add_row("together only", f"{objective['interactions']:.1%}", "", "", words)
     return table
 
 
@@ -167,15 +168,15 @@ def failures_table(document: Document) -> Table:
     )
     for trial in failed:
         last = {**trial, "attempt": trial["attempts"]}
-        for each in (*trial["losses"], last):
+        for attempt in (*trial["losses"], last):
             table.add_row(
                 trial["trial_id"],
                 str(trial["epochs"]),
-                str(each["attempt"]),
-                f"{each['seconds']:.1f}",
-                each["failure"],
-                each["worker"] or "-",
-                _failure_words(each),
+                str(attempt["attempt"]),
+                f"{attempt['seconds']:.1f}",
+                attempt["failure"],
+                attempt["worker"] or "-",
+                _failure_words(attempt),
             )
     return table
 

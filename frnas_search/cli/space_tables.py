@@ -44,16 +44,16 @@ def hyperparameter_table(document: Document) -> Table:
     for name in ("name", "values", "default", "where", "note"):
         table.add_column(name, overflow="fold")
     above = ""
-    for each in document["hyperparameters"]:
-        values = _values(each)
+    for hyperparameter in document["hyperparameters"]:
+        values = _values(hyperparameter)
         is_repeated = values == above and len(values) > _LONG
         above = values
         table.add_row(
-            each["name"],
+            hyperparameter["name"],
             "as above" if is_repeated else values,
-            _number(each["default"]),
-            each["condition"] or "always",
-            ", ".join(_notes(each, has_file=_has_file(document))),
+            _number(hyperparameter["default"]),
+            hyperparameter["condition"] or "always",
+            ", ".join(_notes(hyperparameter, has_file=_has_file(document))),
         )
     return table
 
@@ -80,9 +80,9 @@ def left_out_table(document: Document) -> Table:
     table = _table("left out")
     for name in ("family", "variant", "works at", "why not here"):
         table.add_column(name, overflow="fold")
-    for each in document["left_out"]:
-        size = f"{each['works_at']} pixels" if each["works_at"] is not None else "none tried"
-        table.add_row(each["family"], each["name"], size, each["reason"])
+    for variant in document["left_out"]:
+        size = f"{variant['works_at']} pixels" if variant["works_at"] is not None else "none tried"
+        table.add_row(variant["family"], variant["name"], size, variant["reason"])
     return table
 
 
@@ -92,7 +92,7 @@ def sample_table(document: Document) -> Table:
     names = ["", "what", "parameters", "MACs"]
     if any(built):
         names += ["activations", "family", "hash", "seconds", "buildable"]
-    is_timed = any(each and each["cost"] and each["cost"]["device"] for each in built)
+    is_timed = any(report and report["cost"] and report["cost"]["device"] for report in built)
     if is_timed:
         names.append("ms per image")
     names.append("note")
@@ -116,24 +116,24 @@ def check_lines(document: Document) -> Iterator[str]:
     """A `frnas.space-check/1` document."""
     counts = ", ".join(f"{name}: {n:,}" for name, n in document["checked"].items())
     yield f"checked {counts}"
-    for each in document["not_checked"]:
-        yield f"not checked: {each}"
-    for each in document["corners"]:
-        yield f"to know: {each}"
-    for each in document["faults"]:
-        yield f"fault: {each}"
+    for part in document["not_checked"]:
+        yield f"not checked: {part}"
+    for corner in document["corners"]:
+        yield f"to know: {corner}"
+    for fault in document["faults"]:
+        yield f"fault: {fault}"
     n_faults = len(document["faults"])
     faults = "1 fault" if n_faults == 1 else f"{n_faults} faults"
     yield f"{document['run_file']}: {'in order' if document['in_order'] else faults}"
 
 
 def _constraint_lines(document: Document) -> Iterator[str]:
-    for each in document["constraints"]:
-        if each["foreseen"]:
-            effect = f"refuses {each['refused_share']:.1%} of the samples before training"
+    for constraint in document["constraints"]:
+        if constraint["foreseen"]:
+            effect = f"refuses {constraint['refused_share']:.1%} of the samples before training"
         else:
             effect = "is measured when a trial begins"
-        yield f"constraint {each['name']} {each['limit']:,.10g}: {effect}"
+        yield f"constraint {constraint['name']} {constraint['limit']:,.10g}: {effect}"
 
 
 def _cell_lines(cells: Document | None) -> Iterator[str]:
@@ -164,20 +164,24 @@ def _built_cells(built: Document, *, is_timed: bool) -> list[str]:
 
 
 def _has_file(document: Document) -> bool:
-    return any(each["in_file"] is not None for each in document["hyperparameters"])
+    return any(
+        hyperparameter["in_file"] is not None for hyperparameter in document["hyperparameters"]
+    )
 
 
-def _notes(each: Document, *, has_file: bool) -> Iterator[str]:
-    if each["fixed"]:
+def _notes(hyperparameter: Document, *, has_file: bool) -> Iterator[str]:
+    if hyperparameter["fixed"]:
         yield "fixed"
-    if each["limited"]:
+    if hyperparameter["limited"]:
         yield "limited"
-    if each["prior"] is not None:
-        yield "prior " + " ".join(f"{key} {_number(v)}" for key, v in each["prior"].items())
-    if has_file and each["in_file"] is None:
+    if hyperparameter["prior"] is not None:
+        yield "prior " + " ".join(
+            f"{key} {_number(v)}" for key, v in hyperparameter["prior"].items()
+        )
+    if has_file and hyperparameter["in_file"] is None:
         yield "not in the file: has its default"
-    elif has_file and _file_words(each["in_file"]) != _bare_values(each):
-        yield f"in the file {_file_words(each['in_file'])}"
+    elif has_file and _file_words(hyperparameter["in_file"]) != _bare_values(hyperparameter):
+        yield f"in the file {_file_words(hyperparameter['in_file'])}"
 
 
 def _file_words(own: Document) -> str:
@@ -189,19 +193,19 @@ def _file_words(own: Document) -> str:
     return f"{_number(own['lower'])} to {_number(own['upper'])}"
 
 
-def _bare_values(each: Document) -> str:
-    if each["kind"] == "choice":
-        return ", ".join(map(_number, each["choices"]))
-    return f"{_number(each['lower'])} to {_number(each['upper'])}"
+def _bare_values(hyperparameter: Document) -> str:
+    if hyperparameter["kind"] == "choice":
+        return ", ".join(map(_number, hyperparameter["choices"]))
+    return f"{_number(hyperparameter['lower'])} to {_number(hyperparameter['upper'])}"
 
 
-def _values(each: Document) -> str:
-    words = _bare_values(each)
-    if each["kind"] == "choice":
+def _values(hyperparameter: Document) -> str:
+    words = _bare_values(hyperparameter)
+    if hyperparameter["kind"] == "choice":
         return words
     marks = [
-        *(["log"] if each["log"] else []),
-        *(["integer"] if each["kind"] == "integer" else []),
+        *(["log"] if hyperparameter["log"] else []),
+        *(["integer"] if hyperparameter["kind"] == "integer" else []),
     ]
     return f"{words} ({', '.join(marks)})" if marks else words
 

@@ -43,7 +43,7 @@ def too_many_failures(
     if limits.rate is None or len(outcomes) < limits.window:
         return None
     last = outcomes[-limits.window :]
-    failed = [each for each in last if each.failure is not None]
+    failed = [outcome for outcome in last if outcome.failure is not None]
     if len(failed) <= limits.rate * limits.window:
         return None
     return (
@@ -59,7 +59,9 @@ def grouped_reasons(outcomes: Iterable[TrialOutcome]) -> str:
         if outcome.failure is not None:
             groups[str(outcome.failure)].append(outcome)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    return "; ".join(f"{kind} {len(each)} ({_example(each[0])})" for kind, each in ordered)
+    return "; ".join(
+        f"{kind} {len(failures)} ({_example(failures[0])})" for kind, failures in ordered
+    )
 
 
 def _example(outcome: TrialOutcome) -> str:

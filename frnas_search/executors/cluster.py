@@ -318,7 +318,7 @@ async def _answering_scheduler(
 
 
 async def _first_of(*awaitables: Any) -> None:
-    tasks = [asyncio.ensure_future(each) for each in awaitables]
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()

@@ -127,7 +127,7 @@ class DaskExecutor:
         if self._client.status != "running":
             return  # what is sent now would be cancelled with the rest
         busy = {assignment.address for assignment in self._running.values()}
-        free = [each for each in self._usable() if each not in busy | self._suspects]
+        free = [worker for worker in self._usable() if worker not in busy | self._suspects]
         for job in list(self._waiting):
             address = self._choice(job.request.trial_id, free)
             if address is not None:
@@ -139,13 +139,15 @@ class DaskExecutor:
         """The free worker for a trial; None when it has to wait for another one."""
         # Where its data could not be read they cannot be now; unless nobody else is there.
         others = self._usable().keys() - self._unreadable_on[trial_id]
-        able = [each for each in free if each in others] if others else free
+        able = [address for address in free if address in others] if others else free
         # A worker that has just cost this trial an attempt is the last choice.
-        return min(able, key=lambda each: each == self._lost_on.get(trial_id), default=None)
+        return min(able, key=lambda address: address == self._lost_on.get(trial_id), default=None)
 
     def _usable(self) -> dict[str, str]:
         """Workers that get trials: all but the benched ones, or those if there are no others."""
-        able = {each: slot for each, slot in self._slots.items() if each not in self._benched}
+        able = {
+            address: slot for address, slot in self._slots.items() if address not in self._benched
+        }
         return able or self._slots
 
     def _send(self, job: TrialJob, address: str) -> None:
@@ -259,10 +261,12 @@ class DaskExecutor:
 
     def _losses(self) -> list[ExecutorEvent]:
         """Trials whose workers were missing in this roll call and in the one before."""
-        missing = {each.address for each in self._running.values()} - self._slots.keys()
+        missing = {
+            assignment.address for assignment in self._running.values()
+        } - self._slots.keys()
         gone, self._missing = missing & self._missing, missing
         return self._lose(
-            [key for key, each in self._running.items() if each.address in gone],
+            [key for key, assignment in self._running.items() if assignment.address in gone],
             "its worker is gone",
         )
 

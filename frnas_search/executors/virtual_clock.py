@@ -58,7 +58,7 @@ class VirtualClock:
         if self._holds(request):
             return request.trial_id in self._ends
         self._waiting.append(request)
-        return any(each.trial_id == request.trial_id for each in self._start_waiting())
+        return any(started.trial_id == request.trial_id for started in self._start_waiting())
 
     def next_to_end(self) -> str | None:
         """The trial with the earliest end, of equal ones the one that began first."""
@@ -83,11 +83,13 @@ class VirtualClock:
         return recalled
 
     def _holds(self, request: TrialRequest) -> bool:
-        waiting = (each.trial_id for each in self._waiting)
+        waiting = (queued.trial_id for queued in self._waiting)
         return request.trial_id in self._ends or request.trial_id in waiting
 
     def _forget(self, trial_ids: set[str]) -> None:
-        self._waiting = deque(each for each in self._waiting if each.trial_id not in trial_ids)
+        self._waiting = deque(
+            queued for queued in self._waiting if queued.trial_id not in trial_ids
+        )
 
     def _start_waiting(self) -> list[TrialRequest]:
         started = []

@@ -76,7 +76,7 @@ class _Nsga2(NSGAIISampler):
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         known = self.generations.of_trial
-        return [each for each in finished if known[each.number] == generation]
+        return [trial for trial in finished if known[trial.number] == generation]
 
 
 class OptunaOptimizer:
@@ -135,7 +135,9 @@ class OptunaOptimizer:
         number = self._numbers.pop(_key(proposal))
         shares = [1.0] * len(self._objectives)
         if costs is not None:
-            shares = [each.normalised(costs[each.name]) for each in self._objectives]
+            shares = [
+                objective.normalised(costs[objective.name]) for objective in self._objectives
+            ]
         with _quiet():
             self._study.tell(number, shares)
         self._n_told += 1

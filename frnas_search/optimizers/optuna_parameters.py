@@ -53,7 +53,9 @@ class Parameters:
     """All hyperparameters of a space, parents before what their values activate."""
 
     def __init__(self, space: ConfigurationSpace) -> None:
-        self._parameters = {each.name: _parameter(each) for each in space.values()}
+        self._parameters = {
+            hyperparameter.name: _parameter(hyperparameter) for hyperparameter in space.values()
+        }
         self._conditions = {name: space.parent_conditions_of[name] for name in self._parameters}
 
     def suggested(self, suggest: Suggest) -> Configuration:
@@ -64,7 +66,7 @@ class Parameters:
         """
         values: dict[str, Any] = dict.fromkeys(self._parameters, NotSet)
         for name, parameter in self._parameters.items():
-            if all(each.satisfied_by_value(values) for each in self._conditions[name]):
+            if all(condition.satisfied_by_value(values) for condition in self._conditions[name]):
                 distribution = parameter.distribution
                 own = 0 if distribution is None else suggest(name, distribution)
                 values[name] = parameter.value(own)
@@ -80,7 +82,11 @@ class Parameters:
 
     def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Optuna's distributions of hyperparameters that are no constants."""
-        return {name: self._parameters[name].distribution for name in names}
+        return {
+            name: distribution
+            for name in names
+            if (distribution := self._parameters[name].distribution) is not None
+        }
 
 
 def _parameter(hyperparameter: SpaceHyperparameter) -> Parameter:
@@ -101,7 +107,7 @@ def _parameter(hyperparameter: SpaceHyperparameter) -> Parameter:
 
 def _range(hyperparameter: Any) -> BaseDistribution:
     """Bounds and scale; Optuna has no place for priors."""
-    low, high = as_plain(hyperparameter.lower), as_plain(hyperparameter.upper)
+    low, high = hyperparameter.lower, hyperparameter.upper
     if isinstance(hyperparameter, IntegerHyperparameter):
-        return IntDistribution(low, high, log=hyperparameter.log)
-    return FloatDistribution(low, high, log=hyperparameter.log)
+        return IntDistribution(int(low), int(high), log=hyperparameter.log)
+    return FloatDistribution(float(low), float(high), log=hyperparameter.log)

@@ -65,7 +65,10 @@ class Pool:
         self._rung = rung
         self._seed = seed
         self._accepts = accepts
-        self._enqueued = [plain(SpaceConfiguration(space, values=dict(each))) for each in enqueued]
+        self._enqueued = [
+            plain(SpaceConfiguration(space, values=dict(configuration)))
+            for configuration in enqueued
+        ]
         self._taken: set[_Key] = set()
         self._waiting: set[_Key] = set()
 
@@ -97,14 +100,21 @@ class Pool:
 
     def first_enqueued(self) -> Proposal | None:
         """What of the enqueued configurations comes next, None when all were proposed."""
-        return next((self.proposal(each) for each in self._enqueued if self.is_new(each)), None)
+        return next(
+            (
+                self.proposal(configuration)
+                for configuration in self._enqueued
+                if self.is_new(configuration)
+            ),
+            None,
+        )
 
     def drawn(self) -> Proposal | None:
         """A new configuration at random; None when the space counts as exhausted."""
         self._space.seed(self.next_seed)
         for size in _BATCHES:
-            for each in self._space.sample_configuration(size=size):
-                if self.is_new(configuration := plain(each)):
+            for sample in self._space.sample_configuration(size=size):
+                if self.is_new(configuration := plain(sample)):
                     return self.proposal(configuration)
         return None
 

@@ -65,7 +65,7 @@ def earlier_results(
 
 def words_of(found: WarmStarted) -> str:
     """How many results are used, of which runs, and why others are not, in one line."""
-    runs = ", ".join(dict.fromkeys(each.run for each in found.results))
+    runs = ", ".join(dict.fromkeys(result.run for result in found.results))
     used = f"{len(found.results)} earlier results" + (f" of {runs}" if runs else "")
     if not found.left_out:
         return used

@@ -106,7 +106,9 @@ def match_all_pairs(
     vectors = embeddings[torch.from_numpy(rows).to(embeddings.device)].to(torch.float32)
     threshold, n_impostor = pooled_threshold(vectors, identity, fmr)
     counts, pooled = count_pairs(vectors, identity, codes, threshold)
-    named = {labels[code]: each for code, each in counts.items() if _is_comparable(each)}
+    named = {
+        labels[code]: of_group for code, of_group in counts.items() if _is_comparable(of_group)
+    }
     if len(named) < 2:
         raise DataError(
             f"verification cannot be compared: {sorted(named) or 'no groups'} have pairs of one "
@@ -228,10 +230,13 @@ def _matching(
     n_replicates: int,
 ) -> Matching:
     metrics, overall = between_groups("verification"), CATALOGUE["fnmr"]
-    rates = _rates(np.stack([_totals(each) for each in groups.values()], axis=0))
+    rates = _rates(np.stack([_totals(counts) for counts in groups.values()], axis=0))
     # A seed of its own for each: groups of one size would otherwise be resampled in step.
     replicates = np.stack(
-        [_resampled(each, n_replicates, seed=place) for place, each in enumerate(groups.values())],
+        [
+            _resampled(counts, n_replicates, seed=place)
+            for place, counts in enumerate(groups.values())
+        ],
         axis=1,
     )
     n_missed, n_genuine = pooled

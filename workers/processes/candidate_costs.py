@@ -90,13 +90,13 @@ def candidate_costs(
         return ()
     question = {
         "settings": settings_to_json(settings),
-        "configurations": [dict(each) for each in configurations],
+        "configurations": [dict(configuration) for configuration in configurations],
         "in_channels": in_channels,
         "image_size": image_size,
         "measure_throughput": measure_throughput,
     }
     return tuple(
-        _report_from_json(each) for each in ask("workers.processes.candidate_costs", question)
+        _report_from_json(report) for report in ask("workers.processes.candidate_costs", question)
     )
 
 

@@ -196,7 +196,7 @@ class _LikeAutocast(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _LOWERED:
-            args = tuple(_lowered(each) for each in args)
+            args = tuple(_lowered(argument) for argument in args)
         return func(*args, **(kwargs or {}))
 
 
@@ -236,11 +236,11 @@ def _cgroups(root: Path) -> Iterator[tuple[Path, str, str]]:
     for line in lines:
         _, controllers, name = line.split(":", 2)
         group = PurePosixPath(name).relative_to("/")
-        for each in (group, *group.parents):
+        for cgroup in (group, *group.parents):
             if not controllers:
-                yield mount / each, "memory.max", "memory.current"
+                yield mount / cgroup, "memory.max", "memory.current"
             elif "memory" in controllers.split(","):
-                folder = mount / "memory" / each
+                folder = mount / "memory" / cgroup
                 yield folder, "memory.limit_in_bytes", "memory.usage_in_bytes"
 
 

@@ -37,7 +37,7 @@ def recipe_of(candidate: Candidate, settings: TrainingSettings) -> TrainingSetti
         "margin": candidate.head.margin,
         "scale": candidate.head.scale,
     }
-    return replace(settings, **{name: each for name, each in own.items() if each is not None})
+    return replace(settings, **{name: value for name, value in own.items() if value is not None})
 
 
 def plan(settings: TrainingSettings, *, n_images: int, max_epochs: int) -> Schedule:

@@ -109,7 +109,9 @@ def scalarised_hypervolume_improvement(
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions = np.maximum(directions, 1e-3)
     reached = _steps(front, directions).max(axis=0, initial=0.0)
-    gains = [np.maximum(0.0, _steps(each, directions) - reached).mean(axis=1) for each in opinions]
+    gains = [
+        np.maximum(0.0, _steps(costs, directions) - reached).mean(axis=1) for costs in opinions
+    ]
     return np.asarray(np.mean(gains, axis=0))
 
 

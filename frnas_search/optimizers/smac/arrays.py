@@ -52,8 +52,10 @@ class VectorSpace:
         self._names = list(space.keys())
         self._priors = [drawn_from[name] for name in self._names]
         self._conditions = [
-            (self._names.index(each.child.name), each)
-            for each in sorted(space.conditions, key=lambda c: self._names.index(c.child.name))
+            (self._names.index(condition.child.name), condition)
+            for condition in sorted(
+                space.conditions, key=lambda c: self._names.index(c.child.name)
+            )
         ]
 
     @property
@@ -65,13 +67,19 @@ class VectorSpace:
     def _is_categorical(self) -> BoolArray:
         """Shape (d,): choices without an order."""
         return np.array(
-            [isinstance(each, CategoricalHyperparameter) for each in self.space.values()], bool
+            [
+                isinstance(hyperparameter, CategoricalHyperparameter)
+                for hyperparameter in self.space.values()
+            ],
+            bool,
         )
 
     @cached_property
     def n_choices(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Shape (d,): how many values there are; 0 for numbers."""
-        return np.array([_n_choices(each) for each in self.space.values()], np.int64)
+        return np.array(
+            [_n_choices(hyperparameter) for hyperparameter in self.space.values()], np.int64
+        )
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
         """At most `n` configurations as the priors say, shape (n, d).
@@ -90,7 +98,10 @@ class VectorSpace:
 
     def _draw_each(self, n: int, generator: np.random.Generator) -> FloatArray:
         state = np.random.RandomState(generator.integers(2**32))
-        return np.stack([each.sample_vector(n, seed=state) for each in self._priors], axis=1)
+        return np.stack(
+            [hyperparameter.sample_vector(n, seed=state) for hyperparameter in self._priors],
+            axis=1,
+        )
 
     def covering(self, number: int, seed: int, generator: np.random.Generator) -> FloatArray:
         """Draws for the start of a search, those first that try what was not tried yet.
@@ -129,12 +140,12 @@ class VectorSpace:
             for _, condition in self._conditions
             for literal in _literals(condition)
         }
-        return [each for each in sorted(parents - children) if self._is_categorical[each]]
+        return [index for index in sorted(parents - children) if self._is_categorical[index]]
 
     def everything(self, generator: np.random.Generator) -> FloatArray:
         """All configurations of a small discrete space in random order; more draws of another."""
-        values = [_values(each) for each in self.space.values()]
-        sizes = [0 if each is None else len(each) for each in values]
+        values = [_values(hyperparameter) for hyperparameter in self.space.values()]
+        sizes = [0 if options is None else len(options) for options in values]
         if 0 in sizes or math.prod(sizes) > _MOST_LISTED:
             return np.concatenate([self.draw(_N_COVERING, generator) for _ in range(4)])
         grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
@@ -152,9 +163,12 @@ class VectorSpace:
     def log_prior(self, vectors: FloatArray) -> FloatArray:
         """Log density of the user's priors, up to a constant; shape (n,)."""
         total = np.zeros(len(vectors))
-        for index, each in enumerate(self._priors):
+        for index, hyperparameter in enumerate(self._priors):
             active = np.isfinite(vectors[:, index])
-            density = np.asarray(each.pdf_vector(vectors[active, index])) / each.get_max_density()
+            density = (
+                np.asarray(hyperparameter.pdf_vector(vectors[active, index]))
+                / hyperparameter.get_max_density()
+            )
             total[active] += np.log(np.maximum(density, _LEAST_DENSITY))
         return total
 
@@ -223,12 +237,18 @@ class VectorSpace:
 
     @cached_property
     def _is_constant(self) -> BoolArray:
-        return np.array([isinstance(each, Constant) for each in self.space.values()], bool)
+        return np.array(
+            [isinstance(hyperparameter, Constant) for hyperparameter in self.space.values()], bool
+        )
 
     @cached_property
     def _is_number(self) -> BoolArray:
         return np.array(
-            [isinstance(each, NumericalHyperparameter) for each in self.space.values()], bool
+            [
+                isinstance(hyperparameter, NumericalHyperparameter)
+                for hyperparameter in self.space.values()
+            ],
+            bool,
         )
 
     def _near(
@@ -255,31 +275,33 @@ class VectorSpace:
     ) -> FloatArray:
         """Whole numbers stay whole, and move by at least one."""
         moved = self.on_grid(moved)
-        for index, each in self._whole_numbers:
+        for index, hyperparameter in self._whole_numbers:
             stuck = moved[:, index] == before[:, index]
-            if not stuck.any() or each.size == 1:
+            if not stuck.any() or hyperparameter.size == 1:
                 continue
             steps = np.where(generator.random(int(stuck.sum())) < 0.5, -1, 1)
-            numbers = np.asarray(each.to_value(before[stuck, index])) + steps
-            numbers = np.where(numbers < each.lower, each.lower + 1, numbers)
-            numbers = np.where(numbers > each.upper, each.upper - 1, numbers)
-            moved[stuck, index] = each.to_vector(numbers)
+            numbers = np.asarray(hyperparameter.to_value(before[stuck, index])) + steps
+            numbers = np.where(numbers < hyperparameter.lower, hyperparameter.lower + 1, numbers)
+            numbers = np.where(numbers > hyperparameter.upper, hyperparameter.upper - 1, numbers)
+            moved[stuck, index] = hyperparameter.to_vector(numbers)
         return moved
 
     def on_grid(self, vectors: FloatArray) -> FloatArray:
         """A copy in which whole numbers are whole and constants theirs; shape (n, d)."""
         vectors = vectors.copy()
         vectors[:, self._is_constant] = _CONSTANT
-        for index, each in self._whole_numbers:
-            vectors[:, index] = each.to_vector(each.to_value(vectors[:, index]))
+        for index, hyperparameter in self._whole_numbers:
+            vectors[:, index] = hyperparameter.to_vector(
+                hyperparameter.to_value(vectors[:, index])
+            )
         return vectors
 
     @cached_property
     def _whole_numbers(self) -> list[tuple[int, Any]]:
         return [
-            (index, each)
-            for index, each in enumerate(self.space.values())
-            if self._is_number[index] and math.isfinite(getattr(each, "size", math.inf))
+            (index, hyperparameter)
+            for index, hyperparameter in enumerate(self.space.values())
+            if self._is_number[index] and math.isfinite(getattr(hyperparameter, "size", math.inf))
         ]
 
 
@@ -313,7 +335,7 @@ def _literals(condition: Any) -> Sequence[Any]:
 
 def _is_satisfied(condition: Any, vectors: FloatArray) -> BoolArray:
     if isinstance(condition, Conjunction):
-        parts = [_is_satisfied(each, vectors) for each in condition.components]
+        parts = [_is_satisfied(component, vectors) for component in condition.components]
         combine = np.logical_and if isinstance(condition, AndConjunction) else np.logical_or
         combined: BoolArray = np.asarray(combine.reduce(parts), bool)
         return combined

@@ -52,7 +52,7 @@ def dense_draws(
     """
     split = n_good(len(ranked))
     good, others = _densities(space, ranked[:split]), _densities(space, ranked[split:])
-    columns = [each.draw(_N_DRAWN, generator) for each in good]
+    columns = [density.draw(_N_DRAWN, generator) for density in good]
     drawn = space.legal(space.on_grid(np.stack(columns, axis=1)))
     scores = np.zeros(len(drawn))
     for number in range(space.n_dimensions):

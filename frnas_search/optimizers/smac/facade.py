@@ -158,7 +158,7 @@ def scenario_of(
 ) -> Scenario:
     """What SMAC is told of a search; its files go to `scratch`."""
     # SMAC has a single-objective mode with other code paths; one name must not be a list.
-    names = [each.name for each in objectives]
+    names = [objective.name for objective in objectives]
     budgets = budgets_of(fidelity)
     return Scenario(
         space,

@@ -59,7 +59,7 @@ class Forest:
         )
         # A single column must be flat.
         model.fit(_inputs(vectors, heights), costs[:, 0] if costs.shape[1] == 1 else costs)
-        self._trees = [each.tree_ for each in model.estimators_]
+        self._trees = [estimator.tree_ for estimator in model.estimators_]
 
     def opinions(self, vectors: FloatArray, height: float = 1.0) -> FloatArray:
         """What each tree expects at one rung, shape (trees, n, m).

@@ -99,7 +99,7 @@ class SmacOptimizer:
         self._space = _uniform_space(space)
         vectors = VectorSpace(self._space, space if self._space is not space else None)
         wanted = max_costs or {}
-        limits = np.array([_limit(each, wanted) for each in self._objectives])
+        limits = np.array([_limit(objective, wanted) for objective in self._objectives])
         history = History(vectors.n_dimensions, len(self._objectives))
         proposer = Proposer(
             vectors,
@@ -107,7 +107,7 @@ class SmacOptimizer:
             settings=settings or ProposerSettings(n_initial=n_initial_configurations),
             seed=seed,
             limits=limits,
-            first=[self._configuration(each).get_array() for each in enqueued],
+            first=[self._configuration(values).get_array() for values in enqueued],
             accepts=lambda vector: accepts(plain(SpaceConfiguration(self._space, vector=vector))),
             earlier=self._evidence(earlier) if earlier else None,
         )
@@ -163,11 +163,15 @@ class SmacOptimizer:
         Costs that are not finite are a failure, too.
         """
         info = self._waiting.pop(_key(proposal))
-        if costs is None or not all(math.isfinite(costs[each.name]) for each in self._objectives):
+        if costs is None or not all(
+            math.isfinite(costs[objective.name]) for objective in self._objectives
+        ):
             shares = [1.0] * len(self._objectives)
             value = TrialValue(cost=shares, status=StatusType.CRASHED)
         else:
-            shares = [each.normalised(costs[each.name]) for each in self._objectives]
+            shares = [
+                objective.normalised(costs[objective.name]) for objective in self._objectives
+            ]
             value = TrialValue(cost=shares, status=StatusType.SUCCESS)
         self._facade.tell(info, value, save=False)
 
@@ -180,14 +184,16 @@ class SmacOptimizer:
         return SpaceConfiguration(self._space, values=dict(values))
 
     def _evidence(self, results: Sequence[EarlierResult]) -> Evidence:
-        configurations = [self._configuration(each.configuration) for each in results]
+        vectors = [self._configuration(result.configuration).get_array() for result in results]
         costs = [
-            [each.normalised(result.costs[each.name]) for each in self._objectives]
+            [objective.normalised(result.costs[objective.name]) for objective in self._objectives]
             for result in results
         ]
         return Evidence(
-            vectors=np.array([each.get_array() for each in configurations], float),
-            heights=np.array([self._fidelity.height_of(each.epochs) for each in results], float),
+            vectors=np.array(vectors, float),
+            heights=np.array(
+                [self._fidelity.height_of(result.epochs) for result in results], float
+            ),
             costs=np.array(costs, float),
         )
 
@@ -205,10 +211,10 @@ def _limit(objective: Objective, max_costs: Mapping[str, float]) -> float:
 
 def _uniform_space(space: ConfigurationSpace) -> ConfigurationSpace:
     """The space as SMAC can take it: it refuses priors on what may be inactive."""
-    if not any(_is_uneven(each) for each in space.values()):
+    if not any(_is_uneven(hyperparameter) for hyperparameter in space.values()):
         return space
     uniform = ConfigurationSpace(name=space.name)
-    uniform.add([_uniform(each) for each in space.values()])
+    uniform.add([_uniform(hyperparameter) for hyperparameter in space.values()])
     uniform.add(space.conditions)
     uniform.add(space.forbidden_clauses)
     return uniform

@@ -96,10 +96,12 @@ class Ahead:
 
     def _make(self, job: _Job) -> FloatArray | None:
         known = self.history.at(job.moment)
-        made = [each.vector if each.is_known else self._result(each) for each in job.before]
-        if any(each is None for each in made):
+        made = [
+            earlier.vector if earlier.is_known else self._result(earlier) for earlier in job.before
+        ]
+        if any(vector is None for vector in made):
             return None  # nothing was left before this one either
-        return self.propose(known.with_more([each for each in made if each is not None]))
+        return self.propose(known.with_more([vector for vector in made if vector is not None]))
 
     def _result(self, job: _Job) -> FloatArray | None:
         if not job.is_known:
