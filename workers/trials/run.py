@@ -11,6 +11,7 @@ from results.trial import FailureKind, TrialOutcome
 from workers.settings import TrialJob
 from workers.trials.failures import detail_of, failure_kind
 from workers.trials.function import Findings, Progress
+from workers.trials.proof import prove
 from workers.trials.registry import load, trial_function
 
 
@@ -24,7 +25,9 @@ def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> 
     started = clock()
     progress = Progress()
     try:
-        findings = load(trial_function(job.function))(job, progress, clock=clock)
+        function = trial_function(job.function)
+        prove(function.requirements(job))
+        findings = load(function)(job, progress, clock=clock)
         outcome = _finished(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
         outcome = _failed(job, progress, error, seconds=clock() - started)
