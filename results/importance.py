@@ -137,11 +137,13 @@ def _numbers(values: Sequence[ConfigurationValue | None]) -> FloatArray:
 
 
 def _column(name: str, values: FloatArray) -> _Column:
-    levels, counts = np.unique(_coarse(values), return_counts=True)
-    return _Column(name=name, values=_coarse(values), levels=levels, weights=counts / counts.sum())
+    levels, counts = np.unique(_quantised(values), return_counts=True)
+    return _Column(
+        name=name, values=_quantised(values), levels=levels, weights=counts / counts.sum()
+    )
 
 
-def _coarse(values: FloatArray) -> FloatArray:
+def _quantised(values: FloatArray) -> FloatArray:
     """The values, of very many only so many quantiles."""
     active = values[values > _INACTIVE]
     if len(np.unique(active)) <= _MOST_LEVELS:
@@ -155,7 +157,7 @@ def _importance(
 ) -> Importance:
     if np.ptp(costs) == 0.0:
         nothing = np.zeros((1, 1 + len(columns)))
-        return _summed_up(objective, columns, nothing, explained=0.0)
+        return _summarise(objective, columns, nothing, explained=0.0)
     # All columns are tried at each split: a forest is wanted that follows the data, and splits
     # that were forced on it would look like effects.
     forest = RandomForestRegressor(
@@ -168,10 +170,10 @@ def _importance(
     variances = np.array(
         [_variances(estimator.tree_, columns) for estimator in forest.estimators_]
     )
-    return _summed_up(objective, columns, variances, explained=float(forest.oob_score_))
+    return _summarise(objective, columns, variances, explained=float(forest.oob_score_))
 
 
-def _summed_up(
+def _summarise(
     objective: str, columns: Sequence[_Column], variances: FloatArray, *, explained: float
 ) -> Importance:
     """Shares from variances of each tree: the whole, by the rung, by each other column."""

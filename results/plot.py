@@ -48,7 +48,7 @@ def _figure(view: RunView, run: str) -> Any:
     axes = figure.add_subplot()
     _draw_trials(axes, view)
     _draw_front(axes, view)
-    _dress(axes, view, run)
+    _label_axes(axes, view, run)
     return figure
 
 
@@ -134,7 +134,7 @@ def _label(axes: Any, front: Sequence[TrialRecord], costs: Any) -> None:
         )
 
 
-def _dress(axes: Any, view: RunView, run: str) -> None:
+def _label_axes(axes: Any, view: RunView, run: str) -> None:
     first, second = view.objectives[:2]
     axes.set_xlabel(f"{first.name.replace('_', ' ')} ({first.unit}, less is better)")
     axes.set_ylabel(f"{second.name.replace('_', ' ')} ({second.unit}, less is better)")

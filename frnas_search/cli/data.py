@@ -273,7 +273,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _tell_tenths
+        yield _log_tenths
         return
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -281,6 +281,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _tell_tenths(done: int, total: int) -> None:
+def _log_tenths(done: int, total: int) -> None:
     if done * 10 // total > (done - 1) * 10 // total:
         typer.echo(f"packed {done} of {total} pictures", err=True)

@@ -83,10 +83,10 @@ def _checkpoint_rows(checkpoints: Document | None) -> Iterator[tuple[str, str]]:
     )
     totals = [_size(checkpoints[name]) for name in ("mean_total_bytes", "worst_total_bytes")]
     bound = checkpoints["bound_bytes"]
-    words = "no workers.checkpoint_gb" if bound is None else f"bounded to {_size(bound)}"
+    limit = "no workers.checkpoint_gb" if bound is None else f"bounded to {_size(bound)}"
     yield (
         "checkpoint disk",
-        f"{totals[0]}, {totals[1]} at most, for {checkpoints['kept_files']:,} files ({words})",
+        f"{totals[0]}, {totals[1]} at most, for {checkpoints['kept_files']:,} files ({limit})",
     )
 
 

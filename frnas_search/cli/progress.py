@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frnas_search.launch.provenance import utc_now
-from frnas_search.optimizers.warm_start import words_of
+from frnas_search.optimizers.warm_start import describe
 from results.events import (
     AttemptLost,
     Ended,
@@ -56,9 +56,9 @@ class LogWatcher:
 
     def changed(self, view: RunView, logged: LoggedEvent) -> None:
         """Say what happened."""
-        words, context = _words(view, logged)
-        if words:
-            logger.info(words, extra={"run": self._run, "event": logged.sequence, **context})
+        message, context = _message(view, logged)
+        if message:
+            logger.info(message, extra={"run": self._run, "event": logged.sequence, **context})
 
     def tick(self, view: RunView, attendance: Attendance) -> None:
         """Sum up once a minute."""
@@ -170,33 +170,33 @@ def seconds_left(view: RunView) -> float | None:
     return view.wall_seconds * (1.0 - done) / done
 
 
-def _words(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:
+def _message(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:
     """What to say of an event, with fields for machines; an empty text says nothing."""
     event = logged.event
     if isinstance(event, Told):
-        return _words_of_outcome(view, event.outcome)
+        return _outcome_message(view, event.outcome)
     if isinstance(event, AttemptLost):
         request = view.trials[event.outcome.trial_id].request
         reason = event.outcome.detail.split("\n")[0]
-        words = f"{request.trial_id} {request.config_id} lost attempt {event.outcome.attempt} "
-        words += f"({event.outcome.failure}, {reason})"
-        return words, {"trial_id": request.trial_id, "config_id": request.config_id}
+        message = f"{request.trial_id} {request.config_id} lost attempt {event.outcome.attempt} "
+        message += f"({event.outcome.failure}, {reason})"
+        return message, {"trial_id": request.trial_id, "config_id": request.config_id}
     if isinstance(event, Submitted):
         request = view.trials[event.trial_id].request
         again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-        words = f"{request.trial_id} {request.config_id} to {request.epochs} epochs{again}"
-        return words, {"trial_id": request.trial_id, "config_id": request.config_id}
-    return _words_of_run(logged), {}
+        message = f"{request.trial_id} {request.config_id} to {request.epochs} epochs{again}"
+        return message, {"trial_id": request.trial_id, "config_id": request.config_id}
+    return _run_message(logged), {}
 
 
-def _words_of_run(logged: LoggedEvent) -> str:
+def _run_message(logged: LoggedEvent) -> str:
     event = logged.event
     match event:
         case RunOpened():
             rungs = ", ".join(map(str, event.rungs))
             return f"run {event.run} begins: rungs of {rungs} epochs, seed {event.seed}"
         case WarmStarted():
-            return f"warm start: {words_of(event)}"
+            return f"warm start: {describe(event)}"
         case Resumed():
             again = f"; handed out again: {', '.join(event.reissued)}" if event.reissued else ""
             return f"run resumed at event {logged.sequence}{again}"
@@ -208,7 +208,7 @@ def _words_of_run(logged: LoggedEvent) -> str:
             return ""
 
 
-def _words_of_outcome(view: RunView, outcome: TrialOutcome) -> tuple[str, Mapping[str, Any]]:
+def _outcome_message(view: RunView, outcome: TrialOutcome) -> tuple[str, Mapping[str, Any]]:
     request = view.trials[outcome.trial_id].request
     context = {"trial_id": request.trial_id, "config_id": request.config_id}
     name = f"{request.trial_id} {request.config_id} at {request.epochs} epochs"

@@ -103,7 +103,7 @@ def status_table(document: Document) -> Table:
         ("hypervolume", f"{document['hypervolume']:.6g}"),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
-        ("slot time", _slot_words(document["slot_seconds"])),
+        ("slot time", _slot_hours(document["slot_seconds"])),
         ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
         ("limits", _listed(limits)),
         ("last event", f"{document['event']} at {document['updated']}"),
@@ -130,8 +130,8 @@ def importance_table(document: Document, *, most: int = 15) -> Table:
                 objective["name"],
             )
         explained, by_rung = objective["explained"], objective["rung"]
-        words = f"{objective['name']}: R² {explained:.2f}, the rung {by_rung:.0%}"
-        table.add_row("together only", f"{objective['interactions']:.1%}", "", "", words)
+        label = f"{objective['name']}: R² {explained:.2f}, the rung {by_rung:.0%}"
+        table.add_row("together only", f"{objective['interactions']:.1%}", "", "", label)
     return table
 
 
@@ -176,7 +176,7 @@ def failures_table(document: Document) -> Table:
                 f"{attempt['seconds']:.1f}",
                 attempt["failure"],
                 attempt["worker"] or "-",
-                _failure_words(attempt),
+                _failure_message(attempt),
             )
     return table
 
@@ -221,7 +221,7 @@ def describe_configuration(configuration: Mapping[str, Any]) -> str:
     """A configuration in one short line."""
     rate = next((v for name, v in configuration.items() if name.startswith("lr_")), None)
     parts = [
-        _architecture_words(configuration),
+        _describe_architecture(configuration),
         str(configuration.get(HEAD, "")),
         str(configuration.get(OPTIMIZER, "")),
         f"{rate:.3g}" if isinstance(rate, float) else "",
@@ -230,7 +230,7 @@ def describe_configuration(configuration: Mapping[str, Any]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _architecture_words(configuration: Mapping[str, Any]) -> str:
+def _describe_architecture(configuration: Mapping[str, Any]) -> str:
     if all(name in configuration for name in EDGES):
         edges = [str(configuration[name]) for name in EDGES]
         return f"{''.join(edges)} ({'-'.join(operation_name(int(edge)) for edge in edges)})"
@@ -274,13 +274,13 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in values.items()) or "none"
 
 
-def _slot_words(seconds: Mapping[str, float | None]) -> str:
+def _slot_hours(seconds: Mapping[str, float | None]) -> str:
     """Hours by what they went into; what is unknown or nothing is left out."""
     parts = [f"{name} {value / 3600:.3f} h" for name, value in seconds.items() if value]
     return ", ".join(parts) or "none"
 
 
-def _failure_words(failure: Document) -> str:
+def _failure_message(failure: Document) -> str:
     """The message, and of the log what the message does not hold already."""
     detail = str(failure["detail"]).strip()
     lines = [line for line in failure["log"] if line.strip() and line not in detail]

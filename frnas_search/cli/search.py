@@ -230,7 +230,7 @@ def _in_virtual_time(is_virtual: bool, slots: int | None) -> tuple[str, ...]:  #
 def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:
     from frnas_search.config.run_file import load_run_config
     from frnas_search.launch.preparation import prepare, warm_start
-    from frnas_search.optimizers.warm_start import words_of
+    from frnas_search.optimizers.warm_start import describe
 
     if run_file is None:
         raise RunFileError("--check needs a run file")
@@ -239,7 +239,7 @@ def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> Non
     found = warm_start(config, prepared, runs)
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
     if found is not None:
-        typer.echo(f"{run_file}: search.warm_start: {words_of(found)}")
+        typer.echo(f"{run_file}: search.warm_start: {describe(found)}")
 
 
 @contextlib.contextmanager

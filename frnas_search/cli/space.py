@@ -273,8 +273,8 @@ def _cell(
             named = drawing.configuration_of_run(run, text)
         else:
             named = drawing.published_of(text, settings)
-    architecture, words = drawing.cell_of(named, settings)
-    return architecture, f"{name}{words}"
+    architecture, remark = drawing.cell_of(named, settings)
+    return architecture, f"{name}{remark}"
 
 
 def _opened(

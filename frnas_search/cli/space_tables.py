@@ -29,7 +29,7 @@ def summary_lines(document: Document) -> Iterator[str]:
     yield f"fingerprint: {document['fingerprint']}"
     groups = f", groups {', '.join(pictures['groups'])}" if pictures["groups"] else ""
     origin = f" ({pictures['pack']})" if pictures["pack"] else " (as given, no data opened)"
-    yield f"pictures: {_picture_words(pictures)}{groups}{origin}"
+    yield f"pictures: {_describe_pictures(pictures)}{groups}{origin}"
     if document["timm"] is not None:
         yield f"timm: {document['timm']}"
     if document["enqueued"]:
@@ -60,7 +60,7 @@ def hyperparameter_table(document: Document) -> Table:
 
 def family_table(document: Document) -> Table:
     """The timm variants of a `frnas.space/1` document."""
-    table = _table(f"timm families at {_picture_words(document['pictures'])}")
+    table = _table(f"timm families at {_describe_pictures(document['pictures'])}")
     for name in ("family", "variant", "parameters", "MACs", "drop path"):
         table.add_column(name, justify="right" if name in ("parameters", "MACs") else "left")
     for family in document["families"]:
@@ -96,7 +96,9 @@ def sample_table(document: Document) -> Table:
     if is_timed:
         names.append("ms per image")
     names.append("note")
-    table = _table(f"samples from seed {document['seed']}, {_picture_words(document['pictures'])}")
+    table = _table(
+        f"samples from seed {document['seed']}, {_describe_pictures(document['pictures'])}"
+    )
     for name in names:
         is_text = name in ("what", "family", "hash", "buildable", "note")
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
@@ -180,11 +182,11 @@ def _notes(hyperparameter: Document, *, has_file: bool) -> Iterator[str]:
         )
     if has_file and hyperparameter["in_file"] is None:
         yield "not in the file: has its default"
-    elif has_file and _file_words(hyperparameter["in_file"]) != _bare_values(hyperparameter):
-        yield f"in the file {_file_words(hyperparameter['in_file'])}"
+    elif has_file and _file_values(hyperparameter["in_file"]) != _bare_values(hyperparameter):
+        yield f"in the file {_file_values(hyperparameter['in_file'])}"
 
 
-def _file_words(own: Document) -> str:
+def _file_values(own: Document) -> str:
     for name in ("choices", "sequence"):
         if name in own:
             return ", ".join(map(_number, own[name]))
@@ -200,21 +202,21 @@ def _bare_values(hyperparameter: Document) -> str:
 
 
 def _values(hyperparameter: Document) -> str:
-    words = _bare_values(hyperparameter)
+    text = _bare_values(hyperparameter)
     if hyperparameter["kind"] == "choice":
-        return words
+        return text
     marks = [
         *(["log"] if hyperparameter["log"] else []),
         *(["integer"] if hyperparameter["kind"] == "integer" else []),
     ]
-    return f"{words} ({', '.join(marks)})" if marks else words
+    return f"{text} ({', '.join(marks)})" if marks else text
 
 
 def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _picture_words(pictures: Document) -> str:
+def _describe_pictures(pictures: Document) -> str:
     kind = "grey" if pictures["channels"] == 1 else "colour"
     return f"{pictures['image_size']} pixels, {kind}"
 

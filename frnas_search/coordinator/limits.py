@@ -53,7 +53,7 @@ def reached(limits: Limits, spent: Spent) -> str | None:
         (limits.wall_hours, spent.wall_seconds / 3600, "hours have passed"),
         (limits.plateau, gainless, "trials brought no hypervolume"),
     )
-    for limit, value, words in checks:
+    for limit, value, text in checks:
         if limit is not None and value >= limit:
-            return f"{limit:.15g} {words}"
+            return f"{limit:.15g} {text}"
     return None

@@ -126,10 +126,11 @@ class SearchState:
         n_asked: Trials ever proposed; with `max_trials` it bounds what is asked, so that a limit
             of 30 gives 30 results and not 30 plus what was in flight.
         running: Trials with the cluster, by trial id.
-        is_leaving: A stop was requested: what is not running any more stays in flight in the log,
+        is_draining: A stop was requested: what is not running any more stays in flight in the log,
             for a resumed run.
         is_suggesting: A `Suggest` is out and not answered yet.
-        is_dry: The optimizer had nothing to propose, and no trial has ended since it was asked.
+        is_exhausted: The optimizer had nothing to propose, and no trial has ended since it was
+            asked.
         is_closed: `Close` was returned; whatever happens later changes nothing any more.
     """
 
@@ -139,9 +140,9 @@ class SearchState:
     n_slots: int = 0
     running: dict[str, TrialRequest] = field(default_factory=dict)
     stopping: StopRequested | None = None
-    is_leaving: bool = False
+    is_draining: bool = False
     is_suggesting: bool = False
-    is_dry: bool = False
+    is_exhausted: bool = False
     is_closed: bool = False
     _n_ended: int = 0
     _n_ended_when_asked: int = 0
@@ -169,12 +170,12 @@ class SearchState:
                 actions = self._start(request)
             case Exhausted(stop):
                 self.is_suggesting = False
-                self.is_dry = self._n_ended == self._n_ended_when_asked
+                self.is_exhausted = self._n_ended == self._n_ended_when_asked
                 actions = self._stop(stop) if stop else []
             case Finished(outcome):
                 return self._finish(outcome)
             case Recalled(trial_ids):
-                self._leave(trial_ids)
+                self._leave_in_flight(trial_ids)
             case StopRequested():
                 actions = self._stop(event)
             case _:
@@ -191,12 +192,12 @@ class SearchState:
             return []  # a late answer of an attempt that was already given up
         if self._is_tried_again(outcome, request):
             loss = RecordLoss(outcome)
-            if not self.is_leaving:
+            if not self.is_draining:
                 return [loss, *self._start(replace(request, attempt=request.attempt + 1))]
-            self._leave((outcome.trial_id,))
+            self._leave_in_flight((outcome.trial_id,))
             return [loss, *self._refill()]
         del self.running[outcome.trial_id]
-        self._n_ended, self.is_dry = self._n_ended + 1, False
+        self._n_ended, self.is_exhausted = self._n_ended + 1, False
         return [Record(outcome), *self._refill()]
 
     def _is_tried_again(self, outcome: TrialOutcome, request: TrialRequest) -> bool:
@@ -210,11 +211,11 @@ class SearchState:
         return outcome.failure is FailureKind.WORKER_LOST or is_elsewhere
 
     def _stop(self, stop: StopRequested) -> list[Action]:
-        is_first, self.is_leaving = not self.is_leaving, True
+        is_first, self.is_draining = not self.is_draining, True
         self.stopping = self.stopping or stop
         return [Recall()] if is_first and self.running else []
 
-    def _leave(self, trial_ids: tuple[str, ...]) -> None:
+    def _leave_in_flight(self, trial_ids: tuple[str, ...]) -> None:
         for trial_id in trial_ids:
             del self.running[trial_id]
 
@@ -229,7 +230,7 @@ class SearchState:
         return [Close(end.reason, end.end)] if self.is_closed else []
 
     def _suggest(self) -> list[Action]:
-        if self.is_dry or len(self.running) >= self.n_slots:
+        if self.is_exhausted or len(self.running) >= self.n_slots:
             return []
         self.is_suggesting, self._n_ended_when_asked = True, self._n_ended
         return [Suggest()]
@@ -240,6 +241,6 @@ class SearchState:
         return StopRequested(f"{self.max_trials} trials are done")
 
     def _end_of_space(self) -> StopRequested | None:
-        if self.running or not self.is_dry:
+        if self.running or not self.is_exhausted:
             return None
         return StopRequested("the space holds nothing more to propose")

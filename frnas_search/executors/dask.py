@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SLOT_RESOURCES = ("GPU", "CPU_SLOT")
-_ROLL_CALL_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
-_GOODBYE_SECONDS = 1.0
+_DISCONNECT_SECONDS = 1.0
 _RESULT_SECONDS = 60.0
-_BENCHED_AFTER = 3
+_QUARANTINED_AFTER = 3
 """Trials in a row whose data a worker could not read, while another worker could."""
 
 
@@ -67,22 +67,22 @@ class DaskExecutor:
         self._waiting: deque[TrialJob] = deque()
         self._running: dict[str, _Assignment] = {}
         self._slots: dict[str, str] = {}
-        self._lost_on: dict[str, str] = {}
+        self._last_lost_on: dict[str, str] = {}
         self._unreadable_on: defaultdict[str, set[str]] = defaultdict(set)
         self._data_errors: defaultdict[str, int] = defaultdict(int)
         self._proven: set[str] = set()
-        self._benched: set[str] = set()
+        self._quarantined: set[str] = set()
         self._suspects: set[str] = set()
         self._missing: set[str] = set()
         self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
-        self._next_roll_call = 0.0
+        self._next_poll = 0.0
         self._reported_slots: int | None = None
-        self._scheduler_is_there = True
+        self._scheduler_answers = True
 
     def submit(self, job: TrialJob) -> None:
         """Send the job to a free worker, or let it wait for one."""
         self._waiting.append(job)
-        self._hand_out()
+        self._assign_jobs()
 
     def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
         """Answers that came in, workers that were lost, and a changed number of slots."""
@@ -90,12 +90,12 @@ class DaskExecutor:
         deadline = time.monotonic() + timeout_seconds
         while not events:
             # Answers first: a worker that has answered and left has not lost its trial.
-            events += [*self._collect(), *self._call_the_roll()]
+            events += [*self._collect(), *self._poll_workers()]
             remaining = deadline - time.monotonic()
             if events or remaining <= 0:
                 break
-            events += self._collect(min(remaining, _ROLL_CALL_SECONDS))
-        self._hand_out()
+            events += self._collect(min(remaining, _POLL_SECONDS))
+        self._assign_jobs()
         return events
 
     def recall(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class DaskExecutor:
     def attendance(self) -> Attendance:
         """Workers with a slot, and how many run a trial of ours."""
         missing = ""
-        if not self._scheduler_is_there:
+        if not self._scheduler_answers:
             missing = f"no scheduler answers at {self._address}; start it again there"
         elif not self._slots:
             missing = f"no workers yet; attach one: frnas worker --scheduler {self._address}"
@@ -121,32 +121,36 @@ class DaskExecutor:
             assignment.future.release()
         self._running.clear()
         self._waiting.clear()
-        self._say_goodbye()
+        self._disconnect()
 
-    def _hand_out(self) -> None:
+    def _assign_jobs(self) -> None:
         if self._client.status != "running":
             return  # what is sent now would be cancelled with the rest
         busy = {assignment.address for assignment in self._running.values()}
         free = [worker for worker in self._usable() if worker not in busy | self._suspects]
         for job in list(self._waiting):
-            address = self._choice(job.request.trial_id, free)
+            address = self._worker_for(job.request.trial_id, free)
             if address is not None:
                 self._waiting.remove(job)
                 free.remove(address)
                 self._send(job, address)
 
-    def _choice(self, trial_id: str, free: list[str]) -> str | None:
+    def _worker_for(self, trial_id: str, free: list[str]) -> str | None:
         """The free worker for a trial; None when it has to wait for another one."""
         # Where its data could not be read they cannot be now; unless nobody else is there.
         others = self._usable().keys() - self._unreadable_on[trial_id]
         able = [address for address in free if address in others] if others else free
         # A worker that has just cost this trial an attempt is the last choice.
-        return min(able, key=lambda address: address == self._lost_on.get(trial_id), default=None)
+        return min(
+            able, key=lambda address: address == self._last_lost_on.get(trial_id), default=None
+        )
 
     def _usable(self) -> dict[str, str]:
-        """Workers that get trials: all but the benched ones, or those if there are no others."""
+        """Workers that get trials: all but those in quarantine, unless there are no others."""
         able = {
-            address: slot for address, slot in self._slots.items() if address not in self._benched
+            address: slot
+            for address, slot in self._slots.items()
+            if address not in self._quarantined
         }
         return able or self._slots
 
@@ -183,18 +187,18 @@ class DaskExecutor:
         if assignment is None:
             return []  # its worker was reported lost before
         if outcome.failure is FailureKind.WORKER_LOST:
-            self._lost_on[outcome.trial_id] = assignment.address
-            # Nothing more goes there before the next roll call has found it present.
+            self._last_lost_on[outcome.trial_id] = assignment.address
+            # Nothing more goes there before the next poll has found it present.
             self._suspects.add(assignment.address)
-            held = outcome.seconds or time.monotonic() - assignment.sent
-            outcome = replace(outcome, seconds=held)
+            seconds = outcome.seconds or time.monotonic() - assignment.sent
+            outcome = replace(outcome, seconds=seconds)
         else:
-            self._judge(assignment.address, outcome)
+            self._count_data_errors(assignment.address, outcome)
         assignment.future.release()
         return [Finished(replace(outcome, worker=assignment.address))]
 
-    def _judge(self, address: str, outcome: TrialOutcome) -> None:
-        """Bench a worker that cannot read the data which others can."""
+    def _count_data_errors(self, address: str, outcome: TrialOutcome) -> None:
+        """Quarantine a worker that cannot read the data which others can."""
         if outcome.failure is not FailureKind.DATA_ERROR:
             self._data_errors[address] = 0
             self._proven.add(address)
@@ -202,9 +206,9 @@ class DaskExecutor:
         self._proven.discard(address)
         self._data_errors[address] += 1
         self._unreadable_on[outcome.trial_id].add(address)
-        others = (self._proven & self._slots.keys()) - self._benched
-        if self._data_errors[address] >= _BENCHED_AFTER and others:
-            self._benched.add(address)
+        others = (self._proven & self._slots.keys()) - self._quarantined
+        if self._data_errors[address] >= _QUARANTINED_AFTER and others:
+            self._quarantined.add(address)
             logger.warning(
                 "worker %s gets no more trials: it could not read the data of %d in a row, and "
                 "others can (%s); mend its data and start it again",
@@ -213,21 +217,21 @@ class DaskExecutor:
                 outcome.detail.split("\n")[0],
             )
 
-    def _call_the_roll(self) -> list[ExecutorEvent]:
+    def _poll_workers(self) -> list[ExecutorEvent]:
         """Compare the workers that are there with those that were."""
         now = time.monotonic()
-        if now < self._next_roll_call:
+        if now < self._next_poll:
             return []
-        self._next_roll_call = now + _ROLL_CALL_SECONDS
+        self._next_poll = now + _POLL_SECONDS
         events: list[ExecutorEvent] = []
         try:
             if self._client.status != "running":
-                events += self._connect_again()
-            self._note_present(self._present_slots())
+                events += self._reconnect()
+            self._note_workers(self._present_slots())
             events += self._losses()
         except (OSError, TimeoutError, RuntimeError) as error:
             # Trials may well go on meanwhile; what is lost shows when it answers again.
-            self._note_silence(error)
+            self._note_unreachable(error)
         return [*events, *self._slots_changed()]
 
     def _present_slots(self) -> dict[str, str]:
@@ -243,24 +247,24 @@ class DaskExecutor:
         workers = answer["workers"]
         return {address: slot for address, info in workers.items() if (slot := _slot(info))}
 
-    def _note_present(self, slots: dict[str, str]) -> None:
+    def _note_workers(self, slots: dict[str, str]) -> None:
         for address in sorted(slots.keys() - self._slots.keys()):
             logger.info("worker %s is there (%s)", address, slots[address])
         for address in sorted(self._slots.keys() - slots.keys()):
             logger.warning("worker %s is gone", address)
         self._slots = slots
         self._suspects.clear()
-        self._scheduler_is_there = True
+        self._scheduler_answers = True
 
-    def _note_silence(self, error: Exception) -> None:
-        if self._scheduler_is_there:
+    def _note_unreachable(self, error: Exception) -> None:
+        if self._scheduler_answers:
             logger.warning("no scheduler answers at %s (%s)", self._address, error)
-        self._scheduler_is_there = False
+        self._scheduler_answers = False
         self._slots = {}
-        self._next_roll_call = time.monotonic() + _CONNECT_SECONDS
+        self._next_poll = time.monotonic() + _CONNECT_SECONDS
 
     def _losses(self) -> list[ExecutorEvent]:
-        """Trials whose workers were missing in this roll call and in the one before."""
+        """Trials whose workers were missing in this poll and in the one before."""
         missing = {
             assignment.address for assignment in self._running.values()
         } - self._slots.keys()
@@ -284,7 +288,7 @@ class DaskExecutor:
         self._reported_slots = n_slots
         return [SlotsChanged(n_slots)]
 
-    def _connect_again(self) -> list[ExecutorEvent]:
+    def _reconnect(self) -> list[ExecutorEvent]:
         """A new client for one whose scheduler went away, and with it all that was running.
 
         Raises:
@@ -292,15 +296,15 @@ class DaskExecutor:
         """
         address = self._find()
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        self._say_goodbye()
+        self._disconnect()
         self._client, self._address = client, address
         logger.info("connected to %s again", address)
         return self._lose(list(self._running), "the scheduler was restarted")
 
-    def _say_goodbye(self) -> None:
-        # There may be nobody left to say it to, nor a loop to say it with.
+    def _disconnect(self) -> None:
+        # There may be no scheduler left, nor a loop to reach it with.
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            self._client.close(timeout=_GOODBYE_SECONDS)
+            self._client.close(timeout=_DISCONNECT_SECONDS)
 
 
 def _slot(worker: Mapping[str, Any]) -> str | None:
@@ -332,8 +336,8 @@ def _decoded(job: TrialJob, answer: Mapping[str, Any]) -> TrialOutcome:
     try:
         return outcome_from_json(answer)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        words = f"its worker answered what this frnas does not know ({error}); is it another one?"
-        return _failed(job, FailureKind.CRASHED, words)
+        detail = f"its worker answered what this frnas does not know ({error}); is it another one?"
+        return _failed(job, FailureKind.CRASHED, detail)
 
 
 def _lost(job: TrialJob, detail: str) -> TrialOutcome:

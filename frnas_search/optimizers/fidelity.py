@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
-    """Epochs of the cheapest and the dearest rung, and the factor between rungs."""
+    """Epochs of the lowest and the highest rung, and the factor between rungs."""
 
     min_epochs: int
     max_epochs: int
@@ -31,8 +31,8 @@ class Fidelity:
         exponents = range(self.n_rungs - 1, -1, -1)
         return tuple(max(1, round(self.max_epochs / self.eta**k)) for k in exponents)
 
-    def height_of(self, epochs: int) -> float:
-        """Where a training of so many epochs stands between the rungs, by its logarithm.
+    def normalised(self, epochs: int) -> float:
+        """The fidelity of a training of so many epochs, 0..1, on a logarithmic scale.
 
         1 for `max_epochs` and more, 0 for the cheapest rung's and fewer.
         """

@@ -131,7 +131,7 @@ class OptunaOptimizer:
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Tell the costs as shares of their bounds; a failure as the bound of every objective."""
-        self._pool.give_back(proposal)
+        self._pool.told(proposal)
         number = self._numbers.pop(_key(proposal))
         shares = [1.0] * len(self._objectives)
         if costs is not None:
@@ -149,7 +149,7 @@ class OptunaOptimizer:
         number = len(self._generations.of_trial)
         self._numbers[_key(proposal)] = number
         self._generations.of_trial.append(self._generations.next)
-        params = self._parameters.own(proposal.configuration)
+        params = self._parameters.to_optuna(proposal.configuration)
         with _quiet():
             self._study.add_trial(
                 create_trial(

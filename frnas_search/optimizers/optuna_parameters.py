@@ -40,11 +40,11 @@ class Parameter:
     distribution: BaseDistribution | None
     values: tuple[ConfigurationValue, ...] = ()
 
-    def value(self, own: Any) -> ConfigurationValue:
+    def from_optuna(self, value: Any) -> ConfigurationValue:
         """Optuna's value as the space has it."""
-        return self.values[own] if self.values else as_plain(own)
+        return self.values[value] if self.values else as_plain(value)
 
-    def own(self, value: ConfigurationValue) -> Any:
+    def to_optuna(self, value: ConfigurationValue) -> Any:
         """The space's value as Optuna has it."""
         return self.values.index(value) if self.values else value
 
@@ -68,14 +68,14 @@ class Parameters:
         for name, parameter in self._parameters.items():
             if all(condition.satisfied_by_value(values) for condition in self._conditions[name]):
                 distribution = parameter.distribution
-                own = 0 if distribution is None else suggest(name, distribution)
-                values[name] = parameter.value(own)
+                value = 0 if distribution is None else suggest(name, distribution)
+                values[name] = parameter.from_optuna(value)
         return {name: value for name, value in values.items() if value is not NotSet}
 
-    def own(self, configuration: Configuration) -> dict[str, Any]:
+    def to_optuna(self, configuration: Configuration) -> dict[str, Any]:
         """Optuna's values of a configuration, without constants."""
         return {
-            name: self._parameters[name].own(value)
+            name: self._parameters[name].to_optuna(value)
             for name, value in configuration.items()
             if self._parameters[name].distribution is not None
         }
@@ -95,8 +95,8 @@ def _parameter(hyperparameter: SpaceHyperparameter) -> Parameter:
         return Parameter(name=name, distribution=None, values=(as_plain(hyperparameter.value),))
     if isinstance(hyperparameter, CategoricalHyperparameter):
         values = tuple(map(as_plain, hyperparameter.choices))
-        own = CategoricalDistribution(range(len(values)))
-        return Parameter(name=name, distribution=own, values=values)
+        distribution = CategoricalDistribution(range(len(values)))
+        return Parameter(name=name, distribution=distribution, values=values)
     if isinstance(hyperparameter, OrdinalHyperparameter):
         values = tuple(map(as_plain, hyperparameter.sequence))
         return Parameter(

@@ -134,7 +134,7 @@ class Pool:
         self._taken.add(key)
         self._waiting.add(key)
 
-    def give_back(self, proposal: Proposal) -> None:
+    def told(self, proposal: Proposal) -> None:
         """Note that the result of a proposal is there.
 
         Raises:

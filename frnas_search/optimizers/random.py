@@ -48,7 +48,7 @@ class RandomOptimizer:
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Take note that it is there; no result changes what is drawn."""
         del costs
-        self._pool.give_back(proposal)
+        self._pool.told(proposal)
 
     def restore(self, proposal: Proposal) -> None:
         """Take it as asked."""

@@ -63,7 +63,7 @@ def earlier_results(
     return WarmStarted(results=tuple(results), left_out=dict(left_out))
 
 
-def words_of(found: WarmStarted) -> str:
+def describe(found: WarmStarted) -> str:
     """How many results are used, of which runs, and why others are not, in one line."""
     runs = ", ".join(dict.fromkeys(result.run for result in found.results))
     used = f"{len(found.results)} earlier results" + (f" of {runs}" if runs else "")

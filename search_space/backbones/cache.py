@@ -56,7 +56,7 @@ def cache_path(folder: Path, key: CacheKey) -> Path:
     return folder / name
 
 
-def remembered(folder: Path, key: CacheKey) -> dict[str, Outcome]:
+def cached_outcomes(folder: Path, key: CacheKey) -> dict[str, Outcome]:
     """Variant -> outcome of its dry run, for those tried out before; never raises for a bad file.
 
     A file that cannot be read counts as empty, and so does one for another key.
@@ -77,10 +77,10 @@ def remembered(folder: Path, key: CacheKey) -> dict[str, Outcome]:
     return {}
 
 
-def remember(folder: Path, key: CacheKey, outcomes: Mapping[str, Outcome]) -> None:
+def cache_outcomes(folder: Path, key: CacheKey, outcomes: Mapping[str, Outcome]) -> None:
     """Add outcomes by variant to those on disk; does nothing but warn where it cannot write."""
     path = cache_path(folder, key)
-    merged = remembered(folder, key) | dict(outcomes)
+    merged = cached_outcomes(folder, key) | dict(outcomes)
     content = {
         "made_for": _header(key),
         "variants": {name: _entry(merged[name]) for name in sorted(merged)},

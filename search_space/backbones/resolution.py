@@ -39,14 +39,14 @@ def resolve_families(
         image_size: Side of the square pictures in pixels.
         folder: Where dry runs are kept; the user's cache folder if None.
     """
-    trials = _Trials(in_channels, image_size, folder)
+    dry_runs = _DryRuns(in_channels, image_size, folder)
     families = {}
     for family in sorted(requested or SHIPPED_FAMILIES):
-        variants = trials.family(family, requested.get(family, ()), is_named=bool(requested))
+        variants = dry_runs.family(family, requested.get(family, ()), is_named=bool(requested))
         if variants:
             families[family] = variants
     if not requested and not families:
-        trials.faults.append(
+        dry_runs.faults.append(
             f"space.families: none of the shipped families works with pictures of {image_size} "
             "pixels; choose another size"
         )
@@ -60,12 +60,12 @@ def resolve_families(
             for family, variants in families.items()
             if all(variant.accepts_drop_path for variant in variants)
         ),
-        left_out=tuple(trials.left_out),
-        faults=tuple(trials.faults),
+        left_out=tuple(dry_runs.left_out),
+        faults=tuple(dry_runs.faults),
     )
 
 
-class _Trials:
+class _DryRuns:
     """One resolution under way: tries variants out and gathers what is wrong with them."""
 
     def __init__(self, in_channels: int, image_size: int, folder: Path | None) -> None:

@@ -17,7 +17,13 @@ from timm.layers.drop import DropPath
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_space.backbones.cache import CacheKey, Outcome, default_folder, remember, remembered
+from search_space.backbones.cache import (
+    CacheKey,
+    Outcome,
+    cache_outcomes,
+    cached_outcomes,
+    default_folder,
+)
 from search_space.definition.families import PREDECESSOR_GONE
 from search_space.definition.faults import near_names
 from search_space.definition.variants import VariantRecord
@@ -106,10 +112,10 @@ def try_out(
         image_size=image_size,
     )
     folder = folder or default_folder()
-    outcome = remembered(folder, key).get(variant)
+    outcome = cached_outcomes(folder, key).get(variant)
     if outcome is None:
         outcome = _dry_run_either_way(variant, in_channels, image_size)
-        remember(folder, key, {variant: outcome})
+        cache_outcomes(folder, key, {variant: outcome})
     return outcome
 
 

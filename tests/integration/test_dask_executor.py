@@ -264,7 +264,7 @@ def test_what_is_given_up_is_not_trained_any_longer(
     wait_until(is_quiet)
 
 
-def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_benched(
+def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_quarantined(
     cluster: Cluster,
     executor: DaskExecutor,
     listener: Listener,

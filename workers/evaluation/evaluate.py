@@ -171,7 +171,7 @@ def _evaluation(faces: _Faces, settings: EvaluationSettings, *, is_report: bool)
         n_replicates=settings.n_replicates,
         seed=_BOOTSTRAP_SEED,
     )
-    more = _more(faces, settings, is_report=is_report)
+    more = _optional_measures(faces, settings, is_report=is_report)
     intervals = {**own, **more.interval95}
     return Evaluation(
         costs={**costs_of(metrics), **more.costs},
@@ -184,7 +184,9 @@ def _evaluation(faces: _Faces, settings: EvaluationSettings, *, is_report: bool)
     )
 
 
-def _more(faces: _Faces, settings: EvaluationSettings, *, is_report: bool) -> Evaluation:
+def _optional_measures(
+    faces: _Faces, settings: EvaluationSettings, *, is_report: bool
+) -> Evaluation:
     """What is measured only where it is wanted, or for a report where the faces allow it."""
     costs: dict[str, float] = {}
     intervals: dict[str, Interval] = {}

@@ -131,7 +131,7 @@ def _effective_rank(centred: Tensor) -> float:
 
 def _ranks_of_sorted(vectors: Tensor, codes: Tensor, block_rows: int) -> tuple[Tensor, Tensor]:
     """Ranks of images that are sorted by identity; `codes` counts identities from 0."""
-    tiles = _Tiles(vectors=vectors, codes=codes, copies=_copies(vectors, codes))
+    tiles = _Tiles(vectors=vectors, codes=codes, duplicates=_duplicates(vectors, codes))
     blocks = _blocks(torch.bincount(codes).tolist(), block_rows)
     own = vectors.new_empty(len(vectors))
     by_image, by_identity = torch.zeros_like(codes), torch.zeros_like(codes)
@@ -166,14 +166,14 @@ def _ranks_of_sorted(vectors: Tensor, codes: Tensor, block_rows: int) -> tuple[T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Copies:
+class _Duplicates:
     """Equal embeddings of different people, which must tie exactly.
 
     A matrix product may round equal columns differently, depending on their place in a tile. The
     similarities of these images are therefore taken from one table, made once.
 
     Attributes:
-        number: int64 (n,): row of `products`, -1 for images without a copy.
+        number: int64 (n,): row of `products`, -1 for images without a duplicate.
         products: (m, n): of the m embeddings that occur more than once, with every image.
     """
 
@@ -185,14 +185,14 @@ class _Copies:
 class _Tiles:
     vectors: Tensor
     codes: Tensor
-    copies: _Copies | None
+    duplicates: _Duplicates | None
 
     def similarity(self, rows: slice, columns: slice) -> Tensor:
         """(r, c): every row's image with every column's."""
         similarity = self.vectors[rows] @ self.vectors[columns].T
-        if self.copies is None:
+        if self.duplicates is None:
             return similarity
-        number, products = self.copies.number, self.copies.products
+        number, products = self.duplicates.number, self.duplicates.products
         is_row, is_column = number[rows] >= 0, number[columns] >= 0
         similarity[is_row] = products[number[rows][is_row], columns]
         similarity[:, is_column] = products[number[columns][is_column], rows].T
@@ -230,9 +230,9 @@ def _blocks(n_images: list[int], block_rows: int) -> list[slice]:
     return [*blocks, slice(start, stop)]
 
 
-def _copies(vectors: Tensor, codes: Tensor) -> _Copies | None:
+def _duplicates(vectors: Tensor, codes: Tensor) -> _Duplicates | None:
     """The embeddings that two identities or more share; None when there are none."""
-    suspects = _suspected_copies(vectors)
+    suspects = _suspected_duplicates(vectors)
     if not len(suspects):
         return None
     distinct, member = torch.unique(vectors[suspects], dim=0, return_inverse=True)
@@ -246,13 +246,13 @@ def _copies(vectors: Tensor, codes: Tensor) -> _Copies | None:
     shared = distinct[is_shared]
     products = shared @ vectors.T
     among = shared @ shared.T
-    is_copy = number >= 0
-    products[:, is_copy] = torch.maximum(among, among.T)[:, number[is_copy]]
-    return _Copies(number=number, products=products)
+    is_duplicate = number >= 0
+    products[:, is_duplicate] = torch.maximum(among, among.T)[:, number[is_duplicate]]
+    return _Duplicates(number=number, products=products)
 
 
-def _suspected_copies(vectors: Tensor) -> Tensor:
-    """Indices of the images whose embedding's hash occurs twice: all copies, hardly an other."""
+def _suspected_duplicates(vectors: Tensor) -> Tensor:
+    """Indices of images whose embedding's hash occurs twice: all duplicates, hardly an other."""
     generator = torch.Generator().manual_seed(0)
     odd = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=generator) * 2 + 1
     odd = odd.to(vectors.device)

@@ -85,7 +85,7 @@ class TrialProcess:
     ) -> TrialOutcome:
         started = clock()
         self._log.clear()  # of the trial before
-        self._hand_over(job)
+        self._send_job(job)
         timeout = job.training.timeout_seconds
         while True:
             try:
@@ -98,12 +98,12 @@ class TrialProcess:
                 return outcome
             if timeout is not None and clock() - started > timeout:
                 self.close()
-                words = f"ran longer than {timeout:g} s (training.timeout_seconds)"
-                return _failed(job, FailureKind.TIMED_OUT, words, clock() - started)
+                detail = f"ran longer than {timeout:g} s (training.timeout_seconds)"
+                return _failed(job, FailureKind.TIMED_OUT, detail, clock() - started)
             if not is_wanted():
                 self.close()
-                words = "nobody waits for this trial any more"
-                return _failed(job, FailureKind.WORKER_LOST, words, clock() - started)
+                detail = "nobody waits for this trial any more"
+                return _failed(job, FailureKind.WORKER_LOST, detail, clock() - started)
 
     def close(self) -> None:
         """End the child, if there is one, and wait until it is gone."""
@@ -117,7 +117,7 @@ class TrialProcess:
             time.sleep(_LOG_SETTLES_SECONDS)  # the answer may have overtaken it
         return tuple(line[:_KEPT_CHARACTERS] for line in tuple(self._log))
 
-    def _hand_over(self, job: TrialJob) -> None:
+    def _send_job(self, job: TrialJob) -> None:
         child = self._running_child()
         assert child.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has died; the reader's None says so
@@ -159,15 +159,15 @@ class TrialProcess:
             # Somebody's kill, or the kernel's when memory is short: says nothing certain about
             # the configuration, so it is tried again, a bounded number of times.
             name = signal.Signals(-code).name
-            words = f"the training process was killed ({name}, or the machine ran out of memory)"
-            return _failed(job, FailureKind.WORKER_LOST, words, seconds)
+            detail = f"the training process was killed ({name}, or the machine ran out of memory)"
+            return _failed(job, FailureKind.WORKER_LOST, detail, seconds)
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last_lines = "\n".join(self._log)
-        words = f"the training process ended with {ended}\n{last_lines}"
-        return _failed(job, FailureKind.CRASHED, words, seconds)
+        detail = f"the training process ended with {ended}\n{last_lines}"
+        return _failed(job, FailureKind.CRASHED, detail, seconds)
 
     def _forget_child(self) -> int:
-        """Wait for the child's end and for its last words; its exit code, negative a signal."""
+        """Wait for the child's end and for its last lines; its exit code, negative a signal."""
         child, self._child = self._child, None
         assert child is not None
         assert child.stdin is not None

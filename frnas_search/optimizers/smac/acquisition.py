@@ -88,7 +88,7 @@ def expected_improvement(
 
 
 def scalarised_hypervolume_improvement(
-    opinions: FloatArray, front: FloatArray, generator: np.random.Generator
+    predictions: FloatArray, front: FloatArray, generator: np.random.Generator
 ) -> FloatArray:
     """The expected gain in hypervolume up to a constant, for any number of objectives; shape (n,).
 
@@ -96,7 +96,7 @@ def scalarised_hypervolume_improvement(
     allows in that direction.
 
     Args:
-        opinions: Shape (trees, n, m), scaled.
+        predictions: Of each tree, shape (trees, n, m), scaled.
         front: Shape (k, m), scaled.
         generator: Of the directions.
 
@@ -104,13 +104,13 @@ def scalarised_hypervolume_improvement(
         Zhang & Golovin, Random Hypervolume Scalarizations for Provable Multi-Objective Black Box
         Optimization, ICML 2020.
     """
-    m = opinions.shape[-1]
+    m = predictions.shape[-1]
     directions = np.abs(generator.normal(size=(_N_DIRECTIONS, m)))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions = np.maximum(directions, 1e-3)
     reached = _steps(front, directions).max(axis=0, initial=0.0)
     gains = [
-        np.maximum(0.0, _steps(costs, directions) - reached).mean(axis=1) for costs in opinions
+        np.maximum(0.0, _steps(costs, directions) - reached).mean(axis=1) for costs in predictions
     ]
     return np.asarray(np.mean(gains, axis=0))
 
@@ -123,15 +123,15 @@ def _steps(costs: FloatArray, directions: FloatArray) -> FloatArray:
 
 
 def scalarised_improvement(
-    opinions: FloatArray, front: FloatArray, generator: np.random.Generator
+    predictions: FloatArray, front: FloatArray, generator: np.random.Generator
 ) -> FloatArray:
     """ParEGO: expected improvement along one random weighting of the objectives; shape (n,).
 
     References:
         Knowles, ParEGO, IEEE Transactions on Evolutionary Computation, 2006.
     """
-    weights = generator.dirichlet(np.ones(opinions.shape[-1]))
-    values = _augmented(opinions, weights)
+    weights = generator.dirichlet(np.ones(predictions.shape[-1]))
+    values = _augmented(predictions, weights)
     best = _augmented(front, weights).min()
     deviations = values.std(axis=0) + 1e-3
     return expected_improvement(values.mean(axis=0), deviations, np.asarray(best))

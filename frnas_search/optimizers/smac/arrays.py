@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MOST_DRAWS = 50
 """How often a whole batch is drawn again where forbidden clauses throw most of it away."""
 
-_N_COVERING = 500
+_N_INITIAL_DRAWS = 500
 _MOST_LISTED = 20_000
 _LEAST_DENSITY = 1e-6
 _CONSTANT = 1.0
@@ -89,21 +89,21 @@ class VectorSpace:
         found: list[FloatArray] = []
         missing = n
         for _ in range(_MOST_DRAWS):
-            drawn = self.legal(self._draw_each(n, generator))[:missing]
+            drawn = self.legal(self._draw_all(n, generator))[:missing]
             found.append(drawn)
             missing -= len(drawn)
             if missing <= 0:
                 break
         return np.concatenate(found) if found else np.empty((0, self.n_dimensions))
 
-    def _draw_each(self, n: int, generator: np.random.Generator) -> FloatArray:
+    def _draw_all(self, n: int, generator: np.random.Generator) -> FloatArray:
         state = np.random.RandomState(generator.integers(2**32))
         return np.stack(
             [hyperparameter.sample_vector(n, seed=state) for hyperparameter in self._priors],
             axis=1,
         )
 
-    def covering(self, number: int, seed: int, generator: np.random.Generator) -> FloatArray:
+    def initial_design(self, number: int, seed: int, generator: np.random.Generator) -> FloatArray:
         """Draws for the start of a search, those first that try what was not tried yet.
 
         The choices that decide what else there is, such as the source of an architecture, are
@@ -114,12 +114,12 @@ class VectorSpace:
             seed: The same for all numbers.
             generator: Of the draws.
         """
-        drawn = self.draw(_N_COVERING, generator)
+        drawn = self.draw(_N_INITIAL_DRAWS, generator)
         wanted = self._next_of_roots(number, seed)
         fits = np.all(drawn[:, self._roots] == wanted, axis=1)
         if not fits.any():
             # Of many choices the wanted ones are seldom drawn together.
-            raw = self._draw_each(_N_COVERING, generator)
+            raw = self._draw_all(_N_INITIAL_DRAWS, generator)
             raw[:, self._roots] = wanted
             return np.concatenate([self.legal(raw), drawn])
         return np.concatenate([drawn[fits], drawn[~fits]])
@@ -142,12 +142,12 @@ class VectorSpace:
         }
         return [index for index in sorted(parents - children) if self._is_categorical[index]]
 
-    def everything(self, generator: np.random.Generator) -> FloatArray:
+    def enumerated(self, generator: np.random.Generator) -> FloatArray:
         """All configurations of a small discrete space in random order; more draws of another."""
         values = [_values(hyperparameter) for hyperparameter in self.space.values()]
         sizes = [0 if options is None else len(options) for options in values]
         if 0 in sizes or math.prod(sizes) > _MOST_LISTED:
-            return np.concatenate([self.draw(_N_COVERING, generator) for _ in range(4)])
+            return np.concatenate([self.draw(_N_INITIAL_DRAWS, generator) for _ in range(4)])
         grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
             -1, len(sizes)
         )
@@ -219,7 +219,7 @@ class VectorSpace:
             n_changes: Shape (n,); how many of the active hyperparameters change on average.
             spread: Standard deviation of a number's change, as a share of its range.
         """
-        fresh = self._draw_each(len(parents), generator)
+        fresh = self._draw_all(len(parents), generator)
         is_active = np.isfinite(parents)
         rate = n_changes / np.maximum(1, (is_active & self._is_free).sum(axis=1))
         changes = generator.random(parents.shape) < rate[:, None]
@@ -262,7 +262,7 @@ class VectorSpace:
         moved = vectors + generator.normal(0.0, spread, vectors.shape)
         moved = np.where(moved < 0, -moved, moved)
         moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0.0, 1.0)
-        moved = self._off_its_place(moved, vectors, generator)
+        moved = self._with_integer_steps(moved, vectors, generator)
         near = np.where(self._is_number, moved, fresh)
         # A choice that drew itself takes the next one instead.
         n = np.maximum(self.n_choices, 1)
@@ -270,12 +270,12 @@ class VectorSpace:
         shift = 1 + np.floor(generator.random(vectors.shape) * np.maximum(n - 1, 1))
         return np.where(same, (vectors + shift) % n, near)
 
-    def _off_its_place(
+    def _with_integer_steps(
         self, moved: FloatArray, before: FloatArray, generator: np.random.Generator
     ) -> FloatArray:
-        """Whole numbers stay whole, and move by at least one."""
+        """Integers stay integers, and move by at least one."""
         moved = self.on_grid(moved)
-        for index, hyperparameter in self._whole_numbers:
+        for index, hyperparameter in self._integers:
             stuck = moved[:, index] == before[:, index]
             if not stuck.any() or hyperparameter.size == 1:
                 continue
@@ -287,17 +287,17 @@ class VectorSpace:
         return moved
 
     def on_grid(self, vectors: FloatArray) -> FloatArray:
-        """A copy in which whole numbers are whole and constants theirs; shape (n, d)."""
+        """A copy with integers rounded and constants set; shape (n, d)."""
         vectors = vectors.copy()
         vectors[:, self._is_constant] = _CONSTANT
-        for index, hyperparameter in self._whole_numbers:
+        for index, hyperparameter in self._integers:
             vectors[:, index] = hyperparameter.to_vector(
                 hyperparameter.to_value(vectors[:, index])
             )
         return vectors
 
     @cached_property
-    def _whole_numbers(self) -> list[tuple[int, Any]]:
+    def _integers(self) -> list[tuple[int, Any]]:
         return [
             (index, hyperparameter)
             for index, hyperparameter in enumerate(self.space.values())

@@ -32,7 +32,7 @@ def n_good(n: int) -> int:
     return max(_FEWEST_GOOD, min(_MOST_GOOD, int(np.ceil(_GOOD_SHARE * n))))
 
 
-def dense_draws(
+def density_draws(
     space: VectorSpace,
     ranked: FloatArray,
     generator: np.random.Generator,
@@ -58,7 +58,7 @@ def dense_draws(
     for number in range(space.n_dimensions):
         active = np.isfinite(drawn[:, number])
         values = drawn[active, number]
-        scores[active] += good[number].log(values) - others[number].log(values)
+        scores[active] += good[number].log_pdf(values) - others[number].log_pdf(values)
     if space.has_prior:
         scores += prior_weight * space.log_prior(drawn)
     return drawn[np.argsort(-scores, kind="stable")]
@@ -69,11 +69,11 @@ class _Density(Protocol):
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray: ...
 
-    def log(self, values: FloatArray) -> FloatArray: ...
+    def log_pdf(self, values: FloatArray) -> FloatArray: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OfChoices:
+class _CategoricalDensity:
     """Of a choice, by how often each was taken, with one more for all together."""
 
     probabilities: FloatArray
@@ -81,13 +81,13 @@ class _OfChoices:
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
         return generator.choice(len(self.probabilities), n, p=self.probabilities).astype(float)
 
-    def log(self, values: FloatArray) -> FloatArray:
+    def log_pdf(self, values: FloatArray) -> FloatArray:
         return np.asarray(np.log(self.probabilities[values.astype(np.int64)]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OfNumbers:
-    """Of a number in [0, 1].
+class _ParzenDensity:
+    """A Parzen estimator of a number in [0, 1].
 
     A normal around each that was taken, as wide as the way to its neighbours, and one over the
     whole range.
@@ -103,7 +103,7 @@ class _OfNumbers:
         shares = np.clip(low + generator.random(n) * (high - low), 1e-12, 1.0 - 1e-12)
         return np.asarray(np.clip(centres + widths * ndtri(shares), 0.0, 1.0))
 
-    def log(self, values: FloatArray) -> FloatArray:
+    def log_pdf(self, values: FloatArray) -> FloatArray:
         z = (values[:, None] - self.centres) / self.widths
         inside = ndtr((1.0 - self.centres) / self.widths) - ndtr(-self.centres / self.widths)
         densities = np.exp(-0.5 * z * z) / (np.sqrt(2.0 * np.pi) * self.widths * inside)
@@ -111,14 +111,14 @@ class _OfNumbers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OfOne:
+class _ConstantDensity:
     """Of what has a single value; which, the space knows."""
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
         del generator
         return np.zeros(n)
 
-    def log(self, values: FloatArray) -> FloatArray:
+    def log_pdf(self, values: FloatArray) -> FloatArray:
         return np.zeros(len(values))
 
 
@@ -129,19 +129,19 @@ def _densities(space: VectorSpace, vectors: FloatArray) -> list[_Density]:
 
 def _density(values: FloatArray, n_choices: int) -> _Density:
     if n_choices == 1:
-        return _OfOne()
-    return _of_choices(values, n_choices) if n_choices else _of_numbers(values)
+        return _ConstantDensity()
+    return _categorical_density(values, n_choices) if n_choices else _parzen_density(values)
 
 
-def _of_choices(values: FloatArray, n: int) -> _OfChoices:
+def _categorical_density(values: FloatArray, n: int) -> _CategoricalDensity:
     counts = np.bincount(values.astype(np.int64), minlength=n) + 1.0 / n
-    return _OfChoices(counts / counts.sum())
+    return _CategoricalDensity(counts / counts.sum())
 
 
-def _of_numbers(values: FloatArray) -> _OfNumbers:
+def _parzen_density(values: FloatArray) -> _ParzenDensity:
     centres = np.sort(np.append(values, 0.5))
     gaps = np.diff(np.concatenate([[0.0], centres, [1.0]]))
     widths = np.clip(np.maximum(gaps[:-1], gaps[1:]), 1.0 / min(100.0, 2.0 + len(values)), 1.0)
     # The whole range, whatever was taken.
     widths[np.searchsorted(centres, 0.5)] = 1.0
-    return _OfNumbers(centres, widths)
+    return _ParzenDensity(centres, widths)

@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
+class Observations:
     """One row for each result.
 
     Attributes:
         vectors: Shape (k, d).
-        heights: Shape (k,); 0 the cheapest rung, 1 the dearest.
+        fidelities: Shape (k,); 0 the lowest, the cheapest rung's, to 1 the highest.
         costs: Shape (k, m); finite.
     """
 
     vectors: FloatArray
-    heights: FloatArray
+    fidelities: FloatArray
     costs: FloatArray
 
 
-def evidence(
+def observations(
     known: Snapshot,
     *,
     n_rungs: int,
     uses_all_rungs: bool = True,
-    earlier: Evidence | None = None,
-) -> Evidence:
+    earlier: Observations | None = None,
+) -> Observations:
     """The results as the surrogate sees them.
 
     A failure counts as the worst cost that was measured, of each objective: a bound that nothing
@@ -42,28 +42,30 @@ def evidence(
     Args:
         known: With at least one success, if there is nothing earlier.
         n_rungs: Of the fidelity.
-        uses_all_rungs: Else those of the dearest rung alone, as soon as there is one.
+        uses_all_rungs: Else those of the highest rung alone, as soon as there is one.
         earlier: Results of other runs, successes only.
     """
     measured = known.costs[known.is_success]
     if earlier is not None:
         measured = np.vstack([measured, earlier.costs])
-    own = Evidence(
+    own = Observations(
         vectors=known.vectors[known.indices],
-        # A single rung is the dearest.
-        heights=known.rungs / (n_rungs - 1) if n_rungs > 1 else np.ones(len(known.rungs)),
+        # A single rung is the highest.
+        fidelities=known.rungs / (n_rungs - 1) if n_rungs > 1 else np.ones(len(known.rungs)),
         costs=np.where(known.is_success[:, None], known.costs, measured.max(axis=0)),
     )
     data = own if earlier is None else _together(own, earlier)
-    used = data.heights == 1.0
+    used = data.fidelities == 1.0
     if uses_all_rungs or not used.any():
         return data
-    return Evidence(vectors=data.vectors[used], heights=data.heights[used], costs=data.costs[used])
+    return Observations(
+        vectors=data.vectors[used], fidelities=data.fidelities[used], costs=data.costs[used]
+    )
 
 
-def _together(first: Evidence, second: Evidence) -> Evidence:
-    return Evidence(
+def _together(first: Observations, second: Observations) -> Observations:
+    return Observations(
         vectors=np.vstack([first.vectors, second.vectors]),
-        heights=np.concatenate([first.heights, second.heights]),
+        fidelities=np.concatenate([first.fidelities, second.fidelities]),
         costs=np.vstack([first.costs, second.costs]),
     )

@@ -1,69 +1,96 @@
-"""What was proposed and what came of it, by configuration: between SMAC's objects and arrays."""
+"""SMAC's intensifier: which configuration is trained next, and to which rung."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ConfigSpace import Configuration as SpaceConfiguration
+from smac import Callback, Scenario
+from smac.intensifier.abstract_intensifier import AbstractIntensifier
+from smac.runhistory.dataclasses import TrialInfo, TrialValue
+from smac.runhistory.enumerations import StatusType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from smac.main.smbo import SMBO
 
-    from frnas_search.optimizers.smac.history import History
-    from frnas_search.optimizers.smac.promotion import AsynchronousHyperband
-    from frnas_search.optimizers.smac.selector import Ahead
-
-Configured: TypeAlias = Any
-"""ConfigSpace's configuration."""
+    from frnas_search.optimizers.smac.bookkeeping import Bookkeeping
 
 
-@dataclass(slots=True, kw_only=True)
-class Board:
-    """Configurations with their numbers, between SMAC's objects and the engine's arrays.
+class Intensifier(AbstractIntensifier):
+    """Asynchronous Hyperband in SMAC's terms: the next trial, whenever it is asked for one."""
 
-    Nothing here changes while a trial is looked for; `take` makes a choice come true.
-    """
+    def __init__(
+        self, scenario: Scenario, *, bookkeeping: Bookkeeping, budgets: tuple[float, ...]
+    ) -> None:
+        super().__init__(scenario, n_seeds=1, max_config_calls=None, seed=scenario.seed)
+        self._bookkeeping = bookkeeping
+        self._budgets = budgets
 
-    history: History
-    hyperband: AsynchronousHyperband
-    ahead: Ahead
-    configurations: list[Configured] = field(default_factory=list)
-    numbers: dict[Configured, int] = field(default_factory=dict)
+    uses_seeds = True
+    uses_budgets = True
+    uses_instances = False
+    uses_cutoffs = False
 
-    def raised(self) -> tuple[Configured, int] | None:
-        """A configuration that should go on."""
-        found = self.hyperband.promotion()
-        return None if found is None else (self.configurations[found[0]], found[1])
+    def __iter__(self) -> Iterator[TrialInfo]:
+        return _Trials(self)
 
-    def left(self) -> tuple[Configured, int] | None:
-        """A configuration that may go on when there is no new one."""
-        found = self.hyperband.leftover()
-        return None if found is None else (self.configurations[found[0]], found[1])
+    def next_trial(self) -> TrialInfo:
+        """A promotion, else a new configuration, else a promotion before its turn.
 
-    def may_take(self, configuration: Configured, rung: int) -> bool:
-        """Whether the configuration is new, or may go on to the rung."""
-        number = self.numbers.get(configuration)
-        if number is None:
-            return 0 <= rung < self.hyperband.n_rungs
-        return self.hyperband.may_be_raised(number, rung)
+        Raises:
+            StopIteration: There is nothing now; after the next result there may be.
+        """
+        chosen = (
+            self._bookkeeping.promotion() or self._new() or self._bookkeeping.fallback_promotion()
+        )
+        if chosen is None:
+            raise StopIteration
+        self._bookkeeping.take(*chosen)
+        return self.trial(*chosen)
 
-    def take(self, configuration: Configured, rung: int) -> None:
-        """The configuration is trained to the rung from now on."""
-        number = self.numbers.get(configuration)
-        if number is None:
-            vector = configuration.get_array()
-            number = self.history.add(vector)
-            self.configurations.append(configuration)
-            self.numbers[configuration] = number
-            self.hyperband.started(rung)
-            self.ahead.taken(vector)
-        else:
-            self.hyperband.raised(number, rung)
-        self.history.asked(number, rung)
-        self.ahead.changed()
+    def trial(self, configuration: SpaceConfiguration, rung: int) -> TrialInfo:
+        """What SMAC calls training a configuration to a rung."""
+        return TrialInfo(config=configuration, seed=self._seed, budget=self._budgets[rung])
 
-    def told(self, configuration: Configured, rung: int, costs: Sequence[float] | None) -> None:
-        """A result; None of a failure."""
-        number = self.numbers[configuration]
-        self.history.told(number, rung, costs)
-        self.hyperband.told(number, rung, costs)
-        self.ahead.changed()
+    def _new(self) -> tuple[SpaceConfiguration, int] | None:
+        configuration = next(self.config_generator, None)
+        if configuration is None:
+            return None
+        return configuration, self._bookkeeping.hyperband.starting_rung()
+
+    def update_incumbents(self, config: SpaceConfiguration) -> None:
+        """Nothing: the front is ours."""
+
+    def get_callback(self) -> Callback:
+        """What SMAC calls with every result."""
+        return _ResultCallback(self._bookkeeping, self._budgets)
+
+
+class _Trials:
+    """An iterator that may have nothing now and something later."""
+
+    def __init__(self, intensifier: Intensifier) -> None:
+        self._intensifier = intensifier
+
+    def __iter__(self) -> _Trials:
+        return self
+
+    def __next__(self) -> TrialInfo:
+        return self._intensifier.next_trial()
+
+
+class _ResultCallback(Callback):
+    """Passes every result on to the bookkeeping."""
+
+    def __init__(self, bookkeeping: Bookkeeping, budgets: tuple[float, ...]) -> None:
+        self._bookkeeping = bookkeeping
+        self._budgets = budgets
+
+    def on_tell_end(self, smbo: SMBO, info: TrialInfo, value: TrialValue) -> None:
+        """A trial has ended."""
+        del smbo
+        is_failure = value.status != StatusType.SUCCESS
+        costs = None if is_failure else np.atleast_1d(value.cost).tolist()
+        self._bookkeeping.told(info.config, self._budgets.index(info.budget), costs)

@@ -18,8 +18,8 @@ from frnas_search.optimizers.smac.acquisition import (
     scalarised_improvement,
     scale_of,
 )
-from frnas_search.optimizers.smac.density import dense_draws
-from frnas_search.optimizers.smac.encoder import evidence
+from frnas_search.optimizers.smac.density import density_draws
+from frnas_search.optimizers.smac.encoder import observations
 from frnas_search.optimizers.smac.model import Forest
 from frnas_search.optimizers.smac.promotion import best_within
 from results.pareto import non_dominated
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from frnas_search.optimizers.smac.arrays import VectorSpace
-    from frnas_search.optimizers.smac.encoder import Evidence
+    from frnas_search.optimizers.smac.encoder import Observations
     from frnas_search.optimizers.smac.history import Snapshot
-    from results.pareto import FloatArray
+    from results.pareto import BoolArray, FloatArray
 
 Acquisition: TypeAlias = Literal["hypervolume", "parego"]
 
@@ -73,8 +73,8 @@ class ProposerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Outlook:
-    """A trained surrogate and what it is compared with."""
+class _Surrogate:
+    """A trained forest, and the front that its predictions should improve."""
 
     forest: Forest
     scale: Scale
@@ -106,7 +106,7 @@ class Proposer:
         limits: FloatArray,
         first: Sequence[FloatArray] = (),
         accepts: Callable[[FloatArray], bool] = lambda _: True,
-        earlier: Evidence | None = None,
+        earlier: Observations | None = None,
     ) -> None:
         self._space = space
         self._n_rungs = n_rungs
@@ -137,14 +137,14 @@ class Proposer:
         """Batches, the most promising first; at the end whatever can still be found."""
         settings = self._settings
         if number < self._n_initial:
-            yield self._space.covering(number, self._seed, generator)
+            yield self._space.initial_design(number, self._seed, generator)
         elif (
             known.is_success.sum() + self._n_earlier >= _FEWEST_COSTS
             and generator.random() >= settings.random_share
         ):
             yield self._promising(known, generator)
         yield self._space.draw(_N_DRAWN, generator)
-        yield self._space.everything(generator)
+        yield self._space.enumerated(generator)
 
     def _first_new(self, candidates: Iterator[FloatArray], known: Snapshot) -> FloatArray | None:
         taken = set(keys(known.vectors))
@@ -165,16 +165,16 @@ class Proposer:
 
     def _promising(self, known: Snapshot, generator: np.random.Generator) -> FloatArray:
         """Candidates in the order of what they promise, shape (n, d)."""
-        outlook = self._outlook(known, generator)
-        ranked = self._ranked(known, outlook)
+        surrogate = self._trained_surrogate(known, generator)
+        ranked = self._ranked(known, surrogate)
         if generator.random() < self._settings.density_share:
             weight = _prior_weight(len(known.indices) + self._n_earlier)
-            return dense_draws(self._space, ranked, generator, prior_weight=weight)
-        return self._improving(outlook, ranked, generator, known)
+            return density_draws(self._space, ranked, generator, prior_weight=weight)
+        return self._improving(surrogate, ranked, generator, known)
 
     def _improving(
         self,
-        outlook: _Outlook,
+        surrogate: _Surrogate,
         ranked: FloatArray,
         generator: np.random.Generator,
         known: Snapshot,
@@ -188,7 +188,7 @@ class Proposer:
         n_costs = len(known.indices) + self._n_earlier
 
         def gains(vectors: FloatArray) -> FloatArray:
-            return self._gains(outlook, vectors, np.random.default_rng(seed), n_costs)
+            return self._gains(surrogate, vectors, np.random.default_rng(seed), n_costs)
 
         chosen = parents[generator.integers(0, len(parents), _N_DRAWN)]
         near = self._space.mutate(
@@ -197,7 +197,7 @@ class Proposer:
             n_changes=generator.choice([1.0, 2.0, 4.0], len(chosen)),
             spread=_SPREAD,
         )
-        dense = dense_draws(self._space, ranked, generator)
+        dense = density_draws(self._space, ranked, generator)
         again = _others(parents, known)
         candidates = np.vstack([self._space.draw(_N_DRAWN, generator), near, dense, again])
         values = gains(candidates)
@@ -213,25 +213,26 @@ class Proposer:
             values = np.concatenate([values, gains(near)])
         return candidates[np.argsort(-values, kind="stable")]
 
-    def _outlook(self, known: Snapshot, generator: np.random.Generator) -> _Outlook:
-        data = evidence(
+    def _trained_surrogate(self, known: Snapshot, generator: np.random.Generator) -> _Surrogate:
+        data = observations(
             known,
             n_rungs=self._n_rungs,
             uses_all_rungs=self._settings.uses_all_rungs,
             earlier=self._earlier,
         )
         forest = Forest(n_trees=self._settings.n_trees)
-        forest.train(data.vectors, data.heights, data.costs, seed=int(generator.integers(2**31)))
-        dear = known.costs[known.is_success & (known.rungs == self._n_rungs - 1)]
-        scale = scale_of(dear if len(dear) >= _FEWEST_COSTS else data.costs)
-        points = dear
+        forest.train(
+            data.vectors, data.fidelities, data.costs, seed=int(generator.integers(2**31))
+        )
+        points = known.costs[self._is_top_success(known)]
+        scale = scale_of(points if len(points) >= _FEWEST_COSTS else data.costs)
         if self._settings.fantasises and known.pending:
             vectors = known.vectors[list(known.pending)]
-            points = np.vstack([points, forest.opinions(vectors).mean(axis=0)])
+            points = np.vstack([points, forest.predict_per_tree(vectors).mean(axis=0)])
         points = points[np.all(points <= self._limits, axis=1)]
-        return _Outlook(forest=forest, scale=scale, front=_front(scale.scaled(points)))
+        return _Surrogate(forest=forest, scale=scale, front=_front(scale.scaled(points)))
 
-    def _ranked(self, known: Snapshot, outlook: _Outlook) -> FloatArray:
+    def _ranked(self, known: Snapshot, surrogate: _Surrogate) -> FloatArray:
         """Configurations with a result, by their costs at the highest rung or as expected there.
 
         Those of earlier results as expected. Shape (n, d), best first.
@@ -239,23 +240,27 @@ class Proposer:
         indices = np.unique(known.indices[known.is_success])
         others = _others(self._earlier_vectors, known)
         vectors = np.vstack([known.vectors[indices], others])
-        expected = outlook.forest.opinions(vectors).mean(axis=0)
-        dear = known.is_success & (known.rungs == self._n_rungs - 1)
-        expected[np.searchsorted(indices, known.indices[dear])] = known.costs[dear]
+        expected = surrogate.forest.predict_per_tree(vectors).mean(axis=0)
+        is_top = self._is_top_success(known)
+        expected[np.searchsorted(indices, known.indices[is_top])] = known.costs[is_top]
         order = best_within(expected, self._limits)
         return vectors[order]
 
+    def _is_top_success(self, known: Snapshot) -> BoolArray:
+        """Which results were measured at the highest rung, shape (k,)."""
+        return np.asarray(known.is_success & (known.rungs == self._n_rungs - 1), np.bool_)
+
     def _gains(
         self,
-        outlook: _Outlook,
+        surrogate: _Surrogate,
         vectors: FloatArray,
         generator: np.random.Generator,
         n_costs: int,
     ) -> FloatArray:
         """What each configuration promises, weighed with the user's prior; shape (n,)."""
-        raw = outlook.forest.opinions(vectors)
-        opinions = outlook.scale.scaled(raw)
-        gains = self._improvements(opinions, outlook.front, generator)
+        raw = surrogate.forest.predict_per_tree(vectors)
+        predictions = surrogate.scale.scaled(raw)
+        gains = self._improvements(predictions, surrogate.front, generator)
         if np.isfinite(self._limits).any():
             feasible = np.all(raw <= self._limits, axis=-1).mean(axis=0)
             gains = gains * feasible + 1e-12 * feasible
@@ -264,14 +269,14 @@ class Proposer:
         return gains
 
     def _improvements(
-        self, opinions: FloatArray, front: FloatArray, generator: np.random.Generator
+        self, predictions: FloatArray, front: FloatArray, generator: np.random.Generator
     ) -> FloatArray:
         if self._settings.acquisition == "parego" and len(front):
-            return scalarised_improvement(opinions, front, generator)
-        if opinions.shape[-1] == 2:
-            deviations = opinions.std(axis=0) + _DEVIATION
-            return expected_hypervolume_improvement(opinions.mean(axis=0), deviations, front)
-        return scalarised_hypervolume_improvement(opinions, front, generator)
+            return scalarised_improvement(predictions, front, generator)
+        if predictions.shape[-1] == 2:
+            deviations = predictions.std(axis=0) + _DEVIATION
+            return expected_hypervolume_improvement(predictions.mean(axis=0), deviations, front)
+        return scalarised_hypervolume_improvement(predictions, front, generator)
 
 
 def _prior_weight(n_costs: int) -> float:

@@ -1,8 +1,8 @@
 """The surrogate: one forest of random trees for all objectives and all rungs. The door to sklearn.
 
-Trees split on a configuration's vector and on the rung that a cost was measured at, so what is
-cheap to know informs what is dear. Each tree's answer is one opinion; where they differ nothing is
-known yet.
+Trees split on a configuration's vector and on the fidelity that a cost was measured at, so cheap
+measurements inform expensive ones. Every tree predicts on its own; the spread of their predictions
+is the surrogate's uncertainty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Forest:
     """Costs of configurations at rungs.
 
     Args:
-        n_trees: How many opinions.
+        n_trees: How many predictions there are of each cost.
         max_features: Share of the inputs that each split chooses from.
         min_leaf: Fewest costs in a leaf.
     """
@@ -38,13 +38,13 @@ class Forest:
         self._trees: list[Any] = []
 
     def train(
-        self, vectors: FloatArray, heights: FloatArray, costs: FloatArray, seed: int
+        self, vectors: FloatArray, fidelities: FloatArray, costs: FloatArray, seed: int
     ) -> None:
         """Forget everything and learn these costs.
 
         Args:
             vectors: Shape (n, d); NaN where inactive.
-            heights: Shape (n,); 0 the cheapest rung, 1 the dearest.
+            fidelities: Shape (n,); 0 the lowest, the cheapest rung's, to 1 the highest.
             costs: Shape (n, m); finite.
             seed: Of the splits.
         """
@@ -58,21 +58,21 @@ class Forest:
             n_jobs=1,
         )
         # A single column must be flat.
-        model.fit(_inputs(vectors, heights), costs[:, 0] if costs.shape[1] == 1 else costs)
+        model.fit(_inputs(vectors, fidelities), costs[:, 0] if costs.shape[1] == 1 else costs)
         self._trees = [estimator.tree_ for estimator in model.estimators_]
 
-    def opinions(self, vectors: FloatArray, height: float = 1.0) -> FloatArray:
-        """What each tree expects at one rung, shape (trees, n, m).
+    def predict_per_tree(self, vectors: FloatArray, fidelity: float = 1.0) -> FloatArray:
+        """Costs that each tree predicts at one fidelity, shape (trees, n, m).
 
         Args:
             vectors: Shape (n, d).
-            height: 0 the cheapest rung, 1 the dearest.
+            fidelity: 0 the lowest, the cheapest rung's, to 1 the highest.
         """
-        inputs = _inputs(vectors, np.full(len(vectors), height))
-        opinions = [tree.predict(inputs).reshape(len(inputs), -1) for tree in self._trees]
-        return np.stack(opinions)
+        inputs = _inputs(vectors, np.full(len(vectors), fidelity))
+        predictions = [tree.predict(inputs).reshape(len(inputs), -1) for tree in self._trees]
+        return np.stack(predictions)
 
 
-def _inputs(vectors: FloatArray, heights: FloatArray) -> FloatArray:
+def _inputs(vectors: FloatArray, fidelities: FloatArray) -> FloatArray:
     filled = np.nan_to_num(vectors, nan=_INACTIVE)
-    return np.ascontiguousarray(np.column_stack([filled, heights]), dtype=np.float32)
+    return np.ascontiguousarray(np.column_stack([filled, fidelities]), dtype=np.float32)

@@ -1,8 +1,8 @@
 """The door to SMAC: its facade behind the `Optimizer` protocol, asking the engine what is next.
 
-Which trial that is, `promotion` and `proposer` decide, behind SMAC's own extension points
-(`smac_facade`). SMAC's files go to a scratch folder that is removed; the event log is the only
-truth.
+Which trial that is, `promotion` and `maximizer` decide, behind SMAC's own extension points
+(`intensifier`, `selector`). SMAC's files go to a scratch folder that is removed; the event log is
+the only truth.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from smac.runhistory.enumerations import StatusType
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.encoder import Evidence
-from frnas_search.optimizers.smac.facade import Intensifier, budgets_of, facade_of, scenario_of
+from frnas_search.optimizers.smac.bookkeeping import Bookkeeping
+from frnas_search.optimizers.smac.encoder import Observations
+from frnas_search.optimizers.smac.facade import budgets_of, facade_of, scenario_of
 from frnas_search.optimizers.smac.history import History
-from frnas_search.optimizers.smac.intensifier import Board
+from frnas_search.optimizers.smac.intensifier import Intensifier
 from frnas_search.optimizers.smac.maximizer import Proposer, ProposerSettings
 from frnas_search.optimizers.smac.promotion import AsynchronousHyperband
-from frnas_search.optimizers.smac.selector import Ahead
+from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
 from search_space.definition.space import plain
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from results.objectives import Objective
     from results.trial import EarlierResult
 
-_UNEVEN = (
+_PRIORS = (
     BetaFloatHyperparameter,
     BetaIntegerHyperparameter,
     NormalFloatHyperparameter,
@@ -86,7 +87,7 @@ class SmacOptimizer:
                 there are as many earlier results.
             enqueued: Configurations of the space, proposed before any other.
             accepts: Whether a configuration may be proposed; a function of nothing else. Asked
-                before Hyperband hears of it, so that none takes up a place in a bracket.
+                before Hyperband knows of it, so that none takes up a place in a bracket.
             max_costs: Objective -> the largest cost that is wanted of it.
             earlier: Results of other runs, of configurations of the space and with a cost of
                 every objective.
@@ -109,19 +110,21 @@ class SmacOptimizer:
             limits=limits,
             first=[self._configuration(values).get_array() for values in enqueued],
             accepts=lambda vector: accepts(plain(SpaceConfiguration(self._space, vector=vector))),
-            earlier=self._evidence(earlier) if earlier else None,
+            earlier=self._observations(earlier) if earlier else None,
         )
-        self._ahead = Ahead(history=history, propose=proposer.propose)
-        self._board = Board(
+        self._queue = ProposalQueue(history=history, propose=proposer.propose)
+        self._bookkeeping = Bookkeeping(
             history=history,
             hyperband=AsynchronousHyperband(fidelity.n_rungs, fidelity.eta, limits=limits),
-            ahead=self._ahead,
+            queue=self._queue,
         )
         scenario = scenario_of(
             self._space, self._objectives, fidelity, seed, Path(self._scratch.name)
         )
-        self._intensifier = Intensifier(scenario, board=self._board, budgets=budgets_of(fidelity))
-        self._facade = facade_of(scenario, self._intensifier, ahead=self._ahead)
+        self._intensifier = Intensifier(
+            scenario, bookkeeping=self._bookkeeping, budgets=budgets_of(fidelity)
+        )
+        self._facade = facade_of(scenario, self._intensifier, queue=self._queue)
 
     def ask(self) -> Proposal | None:
         """The next configuration and rung; None when there is none now."""
@@ -147,12 +150,12 @@ class SmacOptimizer:
                 f"the log holds a configuration that is not of this space ({error}); the space or "
                 "ConfigSpace has changed since, start a new run"
             ) from error
-        if not self._board.may_take(configuration, proposal.rung):
+        if not self._bookkeeping.may_take(configuration, proposal.rung):
             raise ReplayError(
                 f"the log holds a configuration at rung {proposal.rung} that cannot have been "
                 "proposed there"
             )
-        self._board.take(configuration, proposal.rung)
+        self._bookkeeping.take(configuration, proposal.rung)
         info = self._intensifier.trial(configuration, proposal.rung)
         self._facade.runhistory.add_running_trial(info)
         self._waiting[_key(proposal)] = info
@@ -177,22 +180,22 @@ class SmacOptimizer:
 
     def close(self) -> None:
         """End the thread and remove the scratch folder."""
-        self._ahead.close()
+        self._queue.close()
         self._scratch.cleanup()
 
     def _configuration(self, values: Mapping[str, Any]) -> SpaceConfiguration:
         return SpaceConfiguration(self._space, values=dict(values))
 
-    def _evidence(self, results: Sequence[EarlierResult]) -> Evidence:
+    def _observations(self, results: Sequence[EarlierResult]) -> Observations:
         vectors = [self._configuration(result.configuration).get_array() for result in results]
         costs = [
             [objective.normalised(result.costs[objective.name]) for objective in self._objectives]
             for result in results
         ]
-        return Evidence(
+        return Observations(
             vectors=np.array(vectors, float),
-            heights=np.array(
-                [self._fidelity.height_of(result.epochs) for result in results], float
+            fidelities=np.array(
+                [self._fidelity.normalised(result.epochs) for result in results], float
             ),
             costs=np.array(costs, float),
         )
@@ -211,7 +214,7 @@ def _limit(objective: Objective, max_costs: Mapping[str, float]) -> float:
 
 def _uniform_space(space: ConfigurationSpace) -> ConfigurationSpace:
     """The space as SMAC can take it: it refuses priors on what may be inactive."""
-    if not any(_is_uneven(hyperparameter) for hyperparameter in space.values()):
+    if not any(_has_prior(hyperparameter) for hyperparameter in space.values()):
         return space
     uniform = ConfigurationSpace(name=space.name)
     uniform.add([_uniform(hyperparameter) for hyperparameter in space.values()])
@@ -220,10 +223,10 @@ def _uniform_space(space: ConfigurationSpace) -> ConfigurationSpace:
     return uniform
 
 
-def _is_uneven(hyperparameter: Any) -> bool:
+def _has_prior(hyperparameter: Any) -> bool:
     if isinstance(hyperparameter, CategoricalHyperparameter):
         return len(set(hyperparameter.probabilities)) > 1
-    return isinstance(hyperparameter, _UNEVEN)
+    return isinstance(hyperparameter, _PRIORS)
 
 
 def _uniform(hyperparameter: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Asynchronous Hyperband over several objectives: who starts where, and who goes on. Pure.
+"""Asynchronous Hyperband over several objectives: who starts where, and who is promoted. Pure.
 
-A configuration goes on as soon as it belongs to the best 1 / eta of what its rung knows, best by
-non-dominated sorting and then by crowding distance; no rung waits for its last trial. New
+A configuration is promoted as soon as it belongs to the best 1 / eta of what its rung knows, best
+by non-dominated sorting and then by crowding distance; no rung waits for its last trial. New
 configurations start at the rungs in the shares that Hyperband's brackets have.
 
 References:
@@ -80,25 +80,25 @@ class _Rung:
 
     Attributes:
         costs: Configuration -> costs, in the order told; None of a failed one.
-        raised: Configurations that went on from here.
-        settled: How much was known when nobody could go on; asking again before there is more is
-            useless.
+        promoted: Configurations that were promoted from here.
+        settled: How much was known when nobody could be promoted; asking again before there is
+            more is useless.
     """
 
     costs: dict[int, tuple[float, ...] | None] = field(default_factory=dict)
-    raised: set[int] = field(default_factory=set)
+    promoted: set[int] = field(default_factory=set)
     settled: tuple[int, int] | None = None
 
-    def n_open_places(self, eta: int) -> int:
-        return len(self.costs) // eta - len(self.raised)
+    def n_open_promotions(self, eta: int) -> int:
+        return len(self.costs) // eta - len(self.promoted)
 
     def candidates(self, n: int, limits: FloatArray | None) -> list[int]:
-        """Of the best `n` those that did not go on yet, the best first."""
+        """Of the best `n` those that were not promoted yet, the best first."""
         known = [(index, costs) for index, costs in self.costs.items() if costs is not None]
         if not known:
             return []
         ranked = best_within(np.array([costs for _, costs in known], float), limits)
-        return [known[row][0] for row in ranked[:n] if known[row][0] not in self.raised]
+        return [known[row][0] for row in ranked[:n] if known[row][0] not in self.promoted]
 
 
 class AsynchronousHyperband:
@@ -109,9 +109,9 @@ class AsynchronousHyperband:
 
         Args:
             n_rungs: 1 or more.
-            eta: One in so many goes on.
-            limits: Shape (m,); a configuration above one of them goes on only when none below
-                does. None is no limit.
+            eta: One in so many is promoted.
+            limits: Shape (m,); a configuration above one of them is promoted only when none below
+                is. None is no limit.
         """
         self.n_rungs = n_rungs
         self._limits = limits
@@ -131,10 +131,10 @@ class AsynchronousHyperband:
         self._n_started[rung] += 1
 
     def promotion(self) -> tuple[int, int] | None:
-        """A configuration that should go on, and to which rung; the highest rung first."""
+        """The configuration to promote, and to which rung; the highest rung first."""
         for number, rung in reversed(list(enumerate(self._rungs[:-1]))):
-            known = (len(rung.costs), len(rung.raised))
-            if rung.settled == known or rung.n_open_places(self._eta) <= 0:
+            known = (len(rung.costs), len(rung.promoted))
+            if rung.settled == known or rung.n_open_promotions(self._eta) <= 0:
                 continue
             candidates = rung.candidates(len(rung.costs) // self._eta, self._limits)
             if candidates:
@@ -142,8 +142,8 @@ class AsynchronousHyperband:
             rung.settled = known
         return None
 
-    def leftover(self) -> tuple[int, int] | None:
-        """Who goes on when no new configuration is left: the best one of the highest rung.
+    def fallback_promotion(self) -> tuple[int, int] | None:
+        """Whom to promote when no new configuration is left: the best one of the highest rung.
 
         Whether or not it is its turn: there is nothing better to do.
         """
@@ -153,17 +153,17 @@ class AsynchronousHyperband:
                 return candidates[0], number + 1
         return None
 
-    def may_be_raised(self, index: int, rung: int) -> bool:
-        """Whether the configuration may go on to `rung`, be it its turn or not."""
+    def may_promote(self, index: int, rung: int) -> bool:
+        """Whether the configuration may be promoted to `rung`, be it its turn or not."""
         if not 0 < rung < self.n_rungs:
             return False
         below = self._rungs[rung - 1]
-        return below.costs.get(index) is not None and index not in below.raised
+        return below.costs.get(index) is not None and index not in below.promoted
 
-    def raised(self, index: int, rung: int) -> None:
-        """The configuration goes on to `rung`."""
-        self._rungs[rung - 1].raised.add(index)
+    def promoted(self, index: int, rung: int) -> None:
+        """The configuration is promoted to `rung`."""
+        self._rungs[rung - 1].promoted.add(index)
 
     def told(self, index: int, rung: int, costs: Sequence[float] | None) -> None:
-        """A result at `rung`; None for a failure, which takes a place but is never raised."""
+        """A result at `rung`; None for a failure, which takes a place but is never promoted."""
         self._rungs[rung].costs[index] = None if costs is None else tuple(costs)

@@ -135,7 +135,7 @@ def curate(
     _drop(by_identity, few, f"have fewer than {min_images} images", warnings)
     labels: dict[str, dict[str, str]] = {name: {} for name in sorted(by_identity)}
     for column in columns:
-        _settle(by_identity, labels, column, warnings)
+        _assign_majority_labels(by_identity, labels, column, warnings)
         unknown = [name for name in by_identity if not labels[name][column]]
         if require_labels:
             _drop(by_identity, unknown, f"have no known {column!r}", warnings)
@@ -163,7 +163,7 @@ def _drop(
         del by_identity[name]
 
 
-def _settle(
+def _assign_majority_labels(
     by_identity: dict[str, list[FaceRow]],
     labels: Mapping[str, dict[str, str]],
     column: str,
@@ -200,7 +200,7 @@ def choose_splits(
     Raises:
         DataError: The source puts an identity into two splits, or the fractions are impossible.
     """
-    given = _given(curated.rows)
+    given = _given_splits(curated.rows)
     free = [name for name in curated.labels if name not in given]
     taken = set(given.values())
     drawn = assign_splits(
@@ -214,7 +214,7 @@ def choose_splits(
     return {name: given[name] if name in given else drawn[name] for name in curated.labels}
 
 
-def _given(rows: Sequence[FaceRow]) -> dict[str, Split]:
+def _given_splits(rows: Sequence[FaceRow]) -> dict[str, Split]:
     """Identity -> split, of those for whom the source says so."""
     given: dict[str, Split] = {}
     for row in rows:

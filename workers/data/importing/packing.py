@@ -98,10 +98,10 @@ def pack_source(
         raise DataError(f"{out}: is the source itself; choose another name for the pack")
     with open_source(source, settings.labels, pairs=settings.pairs, form=settings.form) as faces:
         warnings = list(faces.warnings)
-        with _naming(faces.columns_place or str(source)):
+        with _prefixed_errors(faces.columns_place or str(source)):
             columns = _columns(faces, settings, warnings)
-        with _naming(str(source)):
-            table, rows = _decide(faces, settings, columns, warnings)
+        with _prefixed_errors(str(source)):
+            table, rows = _table_and_rows(faces, settings, columns, warnings)
         form = choose_format(faces, rows, size=settings.size, colour=settings.colour)
         warnings += form.warnings
         made = {**table.settings, "source": str(source), "size": form.size}
@@ -117,7 +117,7 @@ def pack_source(
                 row_bytes=image_bytes,
             ) as partial:
                 pictures = _decode(faces, rows[partial.n_rows :], form)
-                with closing(pictures), _naming(str(source)):
+                with closing(pictures), _prefixed_errors(str(source)):
                     tally.count(pictures, partial, progress)
                     content = tally.conclude(partial)
                     digest = write_front(partial.stream, table, form.shape, content)
@@ -162,7 +162,7 @@ def check_out(out: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
+def _prefixed_errors(place: str) -> Iterator[None]:
     """Let messages of functions that know no files begin with the place."""
     try:
         yield
@@ -170,7 +170,7 @@ def _naming(place: str) -> Iterator[None]:
         raise DataError(f"{place}: {error}") from None
 
 
-def _decide(
+def _table_and_rows(
     faces: FaceSource, settings: PackSettings, columns: Sequence[str], warnings: list[str]
 ) -> tuple[PackTable, Sequence[FaceRow]]:
     """Everything about the pack but the pictures; the rows are the table's."""
@@ -308,13 +308,13 @@ def _decode(
             is_enlarged = min(image.size) < form.size
             pixels = to_array(image, channels=form.channels, size=form.size)
         except BROKEN as error:
-            return _Picture(pixels=None, fault=_why(error))
+            return _Picture(pixels=None, fault=_failure_reason(error))
         return _Picture(pixels=pixels, is_enlarged=is_enlarged)
 
     yield from map_ahead(decode, rows)
 
 
-def _why(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     """What is wrong with a picture; the same words for the same fault."""
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format"

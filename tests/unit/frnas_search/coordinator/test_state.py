@@ -411,7 +411,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         super().__init__()
         self.state = SearchState(max_attempts=1)
         self.most_slots = self.n_reissued = self.n_asked = 0
-        self.is_suggesting = self.is_recalling = self.is_dry = False
+        self.is_suggesting = self.is_recalling = self.is_exhausted = False
         self.n_recorded_when_asked = 0
         self.left: set[str] = set()
         self.running: dict[str, int] = {}
@@ -449,7 +449,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     def run_out_of_proposals(self, really: int) -> None:
         if really == 0:
             self.is_suggesting = False
-            self.is_dry = len(self.recorded) == self.n_recorded_when_asked
+            self.is_exhausted = len(self.recorded) == self.n_recorded_when_asked
             self.send(Exhausted())
 
     @precondition(lambda self: self.running)
@@ -461,7 +461,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         name, attempt = sorted(self.running.items())[which % len(self.running)]
         is_elsewhere = failure is FailureKind.DATA_ERROR and self.state.n_slots > 1
         is_lost = (failure is RETRIED or is_elsewhere) and attempt < self.state.max_attempts
-        if is_lost and self.state.is_leaving:
+        if is_lost and self.state.is_draining:
             del self.running[name]
             self.left.add(name)
         self.send(failed(name, failure, attempt) if failure else done(name, attempt))
@@ -497,7 +497,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         match action:
             case Suggest():
                 assert not self.is_suggesting, "one suggestion at a time"
-                assert not self.is_dry, "nothing has changed since there was no proposal"
+                assert not self.is_exhausted, "nothing has changed since there was no proposal"
                 self.is_suggesting = True
                 self.n_recorded_when_asked = len(self.recorded)
             case Submit(request):
@@ -506,7 +506,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
             case Record(outcome):
                 assert self.running.pop(outcome.trial_id) == outcome.attempt
                 self.recorded[outcome.trial_id] += 1
-                self.is_dry = False
+                self.is_exhausted = False
             case RecordLoss(outcome):
                 assert outcome.attempt < self.state.max_attempts
             case Recall():

@@ -30,7 +30,7 @@ def fidelities(draw: st.DrawFn) -> Fidelity:
         (1, 1, 2, (1,)),
     ],
 )
-def test_rungs_are_the_dearest_divided_by_eta_and_rounded_once(
+def test_rungs_are_the_highest_divided_by_eta_and_rounded_once(
     min_epochs: int, max_epochs: int, eta: int, rungs: tuple[int, ...]
 ) -> None:
     fidelity = Fidelity(min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
@@ -39,7 +39,7 @@ def test_rungs_are_the_dearest_divided_by_eta_and_rounded_once(
 
 
 @given(fidelities())
-def test_rungs_rise_from_at_least_the_cheapest_to_the_dearest(fidelity: Fidelity) -> None:
+def test_rungs_rise_from_at_least_the_lowest_to_the_highest(fidelity: Fidelity) -> None:
     rungs = fidelity.rungs
     assert list(rungs) == sorted(set(rungs))
     assert rungs[0] >= fidelity.min_epochs
@@ -62,13 +62,13 @@ def test_a_budget_belongs_to_the_rung_it_was_rounded_to(
     )
 
 
-def test_epochs_have_a_height_between_the_rungs_by_their_logarithm() -> None:
+def test_epochs_are_normalised_between_the_rungs_by_their_logarithm() -> None:
     fidelity = Fidelity(min_epochs=3, max_epochs=27)
-    heights = [fidelity.height_of(epochs) for epochs in (1, 3, 9, 27, 100)]
-    assert heights == [0.0, 0.0, pytest.approx(0.5), 1.0, 1.0]
-    assert 0.5 < fidelity.height_of(15) < 1.0
+    shares = [fidelity.normalised(epochs) for epochs in (1, 3, 9, 27, 100)]
+    assert shares == [0.0, 0.0, pytest.approx(0.5), 1.0, 1.0]
+    assert 0.5 < fidelity.normalised(15) < 1.0
 
 
 def test_with_a_single_rung_a_shorter_training_is_at_the_bottom() -> None:
     fidelity = Fidelity(min_epochs=9, max_epochs=9)
-    assert [fidelity.height_of(epochs) for epochs in (3, 9, 27)] == [0.0, 1.0, 1.0]
+    assert [fidelity.normalised(epochs) for epochs in (3, 9, 27)] == [0.0, 1.0, 1.0]

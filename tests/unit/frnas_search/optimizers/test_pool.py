@@ -72,17 +72,17 @@ def test_draws_follow_the_priors() -> None:
     assert edges.count("3") >= 18
 
 
-def test_what_was_not_taken_cannot_be_given_back() -> None:
+def test_what_was_not_taken_cannot_be_told() -> None:
     made = Proposal(configuration={"x": "1"}, rung=2)
     some = pool(digits(3))
     with pytest.raises(KeyError):
-        some.give_back(made)
+        some.told(made)
     some.take(made)
     with pytest.raises(KeyError):
-        some.give_back(Proposal(configuration={"x": "1"}, rung=1))
-    some.give_back(made)
+        some.told(Proposal(configuration={"x": "1"}, rung=1))
+    some.told(made)
     with pytest.raises(KeyError):
-        some.give_back(made)
+        some.told(made)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import RunFileError
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.encoder import Evidence, evidence
+from frnas_search.optimizers.smac.encoder import Observations, observations
 from frnas_search.optimizers.smac.history import Snapshot
 from frnas_search.optimizers.smac.maximizer import Proposer, ProposerSettings
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
-from frnas_search.optimizers.warm_start import earlier_results, words_of
+from frnas_search.optimizers.warm_start import describe, earlier_results
 from results.events import Asked, RunOpened, Told, WarmStarted
 from results.objectives import objective
 from results.run_directory import RunDirectory
@@ -95,7 +95,7 @@ def test_finished_successes_of_other_runs_are_taken_whole(
         run="lfw", trial_id="t0", configuration=legal[0], epochs=3, costs=COSTS
     )
     assert found.left_out == {}
-    assert words_of(found) == "3 earlier results of lfw, rfw"
+    assert describe(found) == "3 earlier results of lfw, rfw"
 
 
 def test_what_says_nothing_here_is_left_out_counted_and_told(
@@ -110,7 +110,7 @@ def test_what_says_nothing_here_is_left_out_counted_and_told(
 
     found = gathered("lfw", "narrow", folder=tmp_path)
     assert [(each.run, each.trial_id) for each in found.results] == [("lfw", "t3")]
-    assert words_of(found) == (
+    assert describe(found) == (
         "1 earlier results of lfw; left out: 3 with a configuration that is not of this space, "
         "2 without rank_disparity"
     )
@@ -270,10 +270,10 @@ def test_a_restored_optimizer_goes_on_alike_from_every_event(make: Make) -> None
 # Parts.
 
 
-def evidence_of(n: int) -> Evidence:
+def observations_of(n: int) -> Observations:
     generator = np.random.default_rng(0)
-    return Evidence(
-        vectors=generator.random((n, 2)), heights=np.ones(n), costs=generator.random((n, 2))
+    return Observations(
+        vectors=generator.random((n, 2)), fidelities=np.ones(n), costs=generator.random((n, 2))
     )
 
 
@@ -292,7 +292,7 @@ def snapshot() -> Snapshot:
 
 
 def proposer(
-    earlier: Evidence | None,
+    earlier: Observations | None,
     accepts: Callable[[Any], bool] = lambda _: True,
     **settings: Any,
 ) -> Proposer:
@@ -311,8 +311,8 @@ def proposer(
 def test_no_earlier_results_change_nothing(density_share: float) -> None:
     known = snapshot()
     without = proposer(None, density_share=density_share).propose(known)
-    empty = proposer(evidence_of(0), density_share=density_share).propose(known)
-    some = proposer(evidence_of(9), density_share=density_share).propose(known)
+    empty = proposer(observations_of(0), density_share=density_share).propose(known)
+    some = proposer(observations_of(9), density_share=density_share).propose(known)
     assert without is not None
     np.testing.assert_array_equal(without, empty)
     assert some is not None
@@ -320,7 +320,7 @@ def test_no_earlier_results_change_nothing(density_share: float) -> None:
 
 
 def test_an_earlier_configuration_may_be_proposed_again() -> None:
-    earlier = evidence_of(30)
+    earlier = observations_of(30)
     known = Snapshot(
         vectors=np.empty((0, 2)),
         indices=np.empty(0, np.int64),
@@ -339,21 +339,21 @@ def test_an_earlier_configuration_may_be_proposed_again() -> None:
     np.testing.assert_allclose(made, best, atol=1e-8)
 
 
-def test_earlier_evidence_lies_beside_the_runs_own() -> None:
-    known, earlier = snapshot(), evidence_of(5)
-    own, both = evidence(known, n_rungs=3), evidence(known, n_rungs=3, earlier=earlier)
+def test_earlier_observations_lie_beside_the_runs_own() -> None:
+    known, earlier = snapshot(), observations_of(5)
+    own, both = observations(known, n_rungs=3), observations(known, n_rungs=3, earlier=earlier)
     assert both.vectors.shape == (17, 2)
-    np.testing.assert_array_equal(both.heights, [*own.heights, *earlier.heights])
+    np.testing.assert_array_equal(both.fidelities, [*own.fidelities, *earlier.fidelities])
     np.testing.assert_array_equal(both.costs[12:], earlier.costs)
     worst = np.vstack([known.costs[known.is_success], earlier.costs]).max(axis=0)
     np.testing.assert_array_equal(both.costs[3], worst)
 
-    dearest = evidence(known, n_rungs=3, uses_all_rungs=False, earlier=earlier)
-    assert (dearest.heights == 1.0).all()
-    assert len(dearest.heights) == 4 + 5
+    highest = observations(known, n_rungs=3, uses_all_rungs=False, earlier=earlier)
+    assert (highest.fidelities == 1.0).all()
+    assert len(highest.fidelities) == 4 + 5
 
 
-def test_a_single_rung_is_the_dearest() -> None:
+def test_a_single_rung_is_the_highest() -> None:
     known = snapshot()
     flat = replace(known, rungs=np.zeros(12, np.int64))
-    assert (evidence(flat, n_rungs=1).heights == 1.0).all()
+    assert (observations(flat, n_rungs=1).fidelities == 1.0).all()

@@ -11,10 +11,10 @@ import pytest
 
 from search_space.backbones.cache import (
     CacheKey,
+    cache_outcomes,
     cache_path,
+    cached_outcomes,
     default_folder,
-    remember,
-    remembered,
 )
 from search_space.definition.variants import VariantRecord
 
@@ -31,10 +31,10 @@ RECORD = VariantRecord(
 
 def test_what_is_remembered_comes_back_and_is_added_to(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there" / "yet"
-    assert remembered(folder, KEY) == {}
-    remember(folder, KEY, {"some_net": RECORD})
-    remember(folder, KEY, {"other_net": "does not fit"})
-    assert remembered(folder, KEY) == {"some_net": RECORD, "other_net": "does not fit"}
+    assert cached_outcomes(folder, KEY) == {}
+    cache_outcomes(folder, KEY, {"some_net": RECORD})
+    cache_outcomes(folder, KEY, {"other_net": "does not fit"})
+    assert cached_outcomes(folder, KEY) == {"some_net": RECORD, "other_net": "does not fit"}
     assert [path.name for path in folder.iterdir()] == [cache_path(folder, KEY).name]
 
 
@@ -48,10 +48,10 @@ def test_what_is_remembered_comes_back_and_is_added_to(tmp_path: Path) -> None:
     ],
 )
 def test_another_key_knows_nothing(tmp_path: Path, other: CacheKey) -> None:
-    remember(tmp_path, KEY, {"some_net": RECORD})
-    assert remembered(tmp_path, other) == {}
+    cache_outcomes(tmp_path, KEY, {"some_net": RECORD})
+    assert cached_outcomes(tmp_path, other) == {}
     cache_path(tmp_path, KEY).rename(cache_path(tmp_path, other))  # by whatever mishap
-    assert remembered(tmp_path, other) == {}
+    assert cached_outcomes(tmp_path, other) == {}
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_another_key_knows_nothing(tmp_path: Path, other: CacheKey) -> None:
 )
 def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     cache_path(tmp_path, KEY).write_bytes(content)
-    assert remembered(tmp_path, KEY) == {}
-    remember(tmp_path, KEY, {"some_net": RECORD})
-    assert remembered(tmp_path, KEY) == {"some_net": RECORD}
+    assert cached_outcomes(tmp_path, KEY) == {}
+    cache_outcomes(tmp_path, KEY, {"some_net": RECORD})
+    assert cached_outcomes(tmp_path, KEY) == {"some_net": RECORD}
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content:
     ],
 )
 def test_a_damaged_entry_never_raises(tmp_path: Path, entry: object) -> None:
-    remember(tmp_path, KEY, {"some_net": RECORD})
+    cache_outcomes(tmp_path, KEY, {"some_net": RECORD})
     path = cache_path(tmp_path, KEY)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["variants"]["some_net"] = entry
     path.write_text(json.dumps(content), encoding="utf-8")
-    assert remembered(tmp_path, KEY) in ({}, {"some_net": "x"})
+    assert cached_outcomes(tmp_path, KEY) in ({}, {"some_net": "x"})
 
 
 def test_damage_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache_path(tmp_path, KEY).write_text("{", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            remembered(tmp_path, KEY)
+            cached_outcomes(tmp_path, KEY)
     assert [record.message for record in caplog.records] == [
         f"{cache_path(tmp_path, KEY)}: is damaged and will be replaced; "
         "backbones are tried out again"
@@ -113,15 +113,15 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     folder = tmp_path / "file"
     folder.write_text("in the way", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
-        remember(folder, KEY, {"some_net": RECORD})
-        assert remembered(folder, KEY) == {}
+        cache_outcomes(folder, KEY, {"some_net": RECORD})
+        assert cached_outcomes(folder, KEY) == {}
     assert "set XDG_CACHE_HOME to a writable folder" in caplog.text
 
 
 def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
     cache_path(tmp_path, KEY).mkdir()
-    assert remembered(tmp_path, KEY) == {}
-    remember(tmp_path, KEY, {"some_net": RECORD})
+    assert cached_outcomes(tmp_path, KEY) == {}
+    cache_outcomes(tmp_path, KEY, {"some_net": RECORD})
     assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
 
 
@@ -135,17 +135,17 @@ def test_the_default_folder_follows_the_environment(
 WRITER = """
 import sys
 from pathlib import Path
-from search_space.backbones.cache import CacheKey, remember, remembered
+from search_space.backbones.cache import CacheKey, cache_outcomes, cached_outcomes
 folder, name = Path(sys.argv[1]), sys.argv[2]
 key = CacheKey(timm="1.0", torch="2.8", in_channels=3, image_size=112)
 for number in range(40):
-    remember(folder, key, {f"{name}{number}": "does not fit"})
-    assert remembered(folder, key), "a reader met half a file"
+    cache_outcomes(folder, key, {f"{name}{number}": "does not fit"})
+    assert cached_outcomes(folder, key), "a reader met half a file"
 """
 
 
 def test_two_processes_may_write_at_once(tmp_path: Path) -> None:
-    remember(tmp_path, KEY, {"some_net": RECORD})
+    cache_outcomes(tmp_path, KEY, {"some_net": RECORD})
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), name],
@@ -158,7 +158,7 @@ def test_two_processes_may_write_at_once(tmp_path: Path) -> None:
         _, said = writer.communicate(timeout=60)
         assert writer.returncode == 0, said
         assert said == ""  # no warning of damage either
-    found = remembered(tmp_path, KEY)
+    found = cached_outcomes(tmp_path, KEY)
     assert found["some_net"] == RECORD
     assert {"one39", "two39"} & set(found)
     assert len(list(tmp_path.iterdir())) == 1

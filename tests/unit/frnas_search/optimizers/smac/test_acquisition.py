@@ -114,24 +114,26 @@ def test_scalarised_improvement_is_proportional_to_the_hypervolume(m: int) -> No
 
 
 def test_scalarised_improvement_is_the_mean_over_opinions() -> None:
-    front, opinions = front_of(5, 3, seed=9), generator(10).random((4, 7, 3))
-    found = scalarised_hypervolume_improvement(opinions, front, generator(11))
-    each = [scalarised_hypervolume_improvement(o[None], front, generator(11)) for o in opinions]
+    front, predictions = front_of(5, 3, seed=9), generator(10).random((4, 7, 3))
+    found = scalarised_hypervolume_improvement(predictions, front, generator(11))
+    each = [scalarised_hypervolume_improvement(o[None], front, generator(11)) for o in predictions]
     assert found.tolist() == pytest.approx(np.mean(each, axis=0).tolist())
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_scalarised_improvement_over_nothing_is_better_for_better_points(m: int) -> None:
-    opinions = np.array([[[0.2] * m, [0.6] * m, [1.5] * m]])
-    best, good, none = scalarised_hypervolume_improvement(opinions, np.empty((0, m)), generator(0))
+    predictions = np.array([[[0.2] * m, [0.6] * m, [1.5] * m]])
+    best, good, none = scalarised_hypervolume_improvement(
+        predictions, np.empty((0, m)), generator(0)
+    )
     assert best > good > none == 0.0
 
 
 @pytest.mark.parametrize("m", [2, 3])
 def test_points_beyond_the_reference_and_dominated_ones_gain_nothing(m: int) -> None:
     front = front_of(5, m, seed=12)
-    opinions = np.array([[[1.2] * m, [1.05] * m, front.max(axis=0)]])
-    found = scalarised_hypervolume_improvement(opinions, front, generator(0))
+    predictions = np.array([[[1.2] * m, [1.05] * m, front.max(axis=0)]])
+    found = scalarised_hypervolume_improvement(predictions, front, generator(0))
     assert found.tolist() == [0.0, 0.0, 0.0]
 
 
@@ -164,8 +166,8 @@ def test_scaling_broadcasts_over_opinions() -> None:
 
 
 def test_parego_prefers_what_dominates_and_follows_its_weights() -> None:
-    front, opinions = np.array([[0.5, 0.5]]), np.array([[[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]])
-    best, even, worst = scalarised_improvement(opinions, front, generator(0))
+    front, predictions = np.array([[0.5, 0.5]]), np.array([[[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]])
+    best, even, worst = scalarised_improvement(predictions, front, generator(0))
     assert best > even > worst
     apart = np.array([[[0.0, 0.9], [0.9, 0.0]]])
     preferred = {
@@ -176,6 +178,6 @@ def test_parego_prefers_what_dominates_and_follows_its_weights() -> None:
 
 def test_parego_takes_account_of_doubt() -> None:
     front = np.array([[0.3, 0.3]])
-    opinions = np.array([[[0.5, 0.5], [0.2, 0.2]], [[0.5, 0.5], [0.8, 0.8]]])
-    certain, doubtful = scalarised_improvement(opinions, front, generator(0))
+    predictions = np.array([[[0.5, 0.5], [0.2, 0.2]], [[0.5, 0.5], [0.8, 0.8]]])
+    certain, doubtful = scalarised_improvement(predictions, front, generator(0))
     assert doubtful > certain

@@ -301,7 +301,7 @@ def test_a_space_with_one_configuration_has_no_neighbours_to_offer_and_does_not_
     parents = vectors.draw(3, generator())
     children = vectors.mutate(parents, generator(), n_changes=np.ones(3), spread=0.1)
     assert np.array_equal(children, parents)
-    assert len(vectors.everything(generator())) == 1
+    assert len(vectors.enumerated(generator())) == 1
 
 
 def small_space() -> ConfigurationSpace:
@@ -336,7 +336,7 @@ def by_hand() -> set[tuple[tuple[str, Any], ...]]:
 
 def test_everything_is_every_legal_configuration_once() -> None:
     space = small_space()
-    listed = configurations(space, VectorSpace(space).everything(generator()))
+    listed = configurations(space, VectorSpace(space).enumerated(generator()))
     found = [tuple(sorted(each.items())) for each in listed]
     assert set(found) == by_hand()
     assert len(found) == len(by_hand())
@@ -344,7 +344,7 @@ def test_everything_is_every_legal_configuration_once() -> None:
 
 def test_everything_comes_in_an_order_of_the_generator() -> None:
     vectors = VectorSpace(small_space())
-    one, same, other = (vectors.everything(generator(seed)) for seed in (0, 0, 1))
+    one, same, other = (vectors.enumerated(generator(seed)) for seed in (0, 0, 1))
     assert np.array_equal(one, same, equal_nan=True)
     assert not np.array_equal(one, other, equal_nan=True)
 
@@ -352,7 +352,7 @@ def test_everything_comes_in_an_order_of_the_generator() -> None:
 @pytest.mark.parametrize("name", ["paper", "dag", "joint", "knotted"])
 def test_everything_of_an_endless_space_is_more_draws(name: str) -> None:
     space = SPACES[name]()
-    drawn = VectorSpace(space).everything(generator())
+    drawn = VectorSpace(space).enumerated(generator())
     assert len(drawn) >= 1000
     configurations(space, drawn[:50])
 
@@ -369,7 +369,7 @@ def test_every_deciding_choice_is_covered_before_any_comes_again(
     vectors = VectorSpace(space)
     choices = {name: len(space[name].choices) for name in roots}
     n = max(choices.values())
-    first = np.array([vectors.covering(k, seed, generator(k))[0] for k in range(n)])
+    first = np.array([vectors.initial_design(k, seed, generator(k))[0] for k in range(n)])
     taken = configurations(space, first)
     for name, n_choices in choices.items():
         values = [each[name] for each in taken]
@@ -379,7 +379,9 @@ def test_every_deciding_choice_is_covered_before_any_comes_again(
 def test_the_order_of_covering_depends_on_the_seed() -> None:
     vectors = VectorSpace(preset_space("paper"))
     orders = {
-        tuple(vectors.covering(k, seed, generator(k))[0, vectors._roots[0]] for k in range(3))
+        tuple(
+            vectors.initial_design(k, seed, generator(k))[0, vectors._roots[0]] for k in range(3)
+        )
         for seed in range(8)
     }
     assert len(orders) > 1

@@ -275,7 +275,7 @@ def test_it_proposes_before_anything_reached_the_highest_rung(
 
 @pytest.mark.parametrize("settings", SURROGATE[::2])
 def test_most_later_proposals_keep_the_limits(settings: ProposerSettings) -> None:
-    """One kind is best by far in the second objective and too dear in the first."""
+    """One kind is best by far in the second objective and too expensive in the first."""
 
     def costs(vector: FloatArray) -> tuple[float, float]:
         kind = dict(Configuration(SPACE.space, vector=vector))["kind"]

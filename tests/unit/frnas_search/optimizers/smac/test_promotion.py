@@ -210,7 +210,7 @@ class Search:
     def go_on(self, index: int, rung: int) -> None:
         assert self.known[rung - 1][index] is not None
         assert index not in self.gone[rung - 1]
-        self.hyperband.raised(index, rung)
+        self.hyperband.promoted(index, rung)
         self.gone[rung - 1].append(index)
         self.in_flight.append((index, rung))
 
@@ -287,27 +287,29 @@ def test_leftovers_end_when_every_success_has_gone_on_to_the_top(
     for _ in range(40):
         search.step()
         search.end_one()
-    n_leftovers = 0
-    while (found := search.hyperband.promotion() or search.hyperband.leftover()) is not None:
+    n_fallbacks = 0
+    while (
+        found := search.hyperband.promotion() or search.hyperband.fallback_promotion()
+    ) is not None:
         search.go_on(*found)
         search.end_one()
-        n_leftovers += 1
-        assert n_leftovers <= 40 * n_rungs
+        n_fallbacks += 1
+        assert n_fallbacks <= 40 * n_rungs
     for known, gone in zip(search.known[:-1], search.gone[:-1], strict=True):
         assert set(gone) == {index for index, costs in known.items() if costs is not None}
 
 
 def test_a_leftover_is_the_best_of_the_highest_rung_and_asking_changes_nothing() -> None:
     hyperband = AsynchronousHyperband(3, 3)
-    assert hyperband.leftover() is None
+    assert hyperband.fallback_promotion() is None
     hyperband.told(0, 0, (0.5, 0.5))
     hyperband.told(1, 0, (0.1, 0.1))
     assert hyperband.promotion() is None
-    assert hyperband.leftover() == hyperband.leftover() == (1, 1)
+    assert hyperband.fallback_promotion() == hyperband.fallback_promotion() == (1, 1)
     hyperband.told(2, 1, (0.9, 0.9))
-    assert hyperband.leftover() == (2, 2)
-    hyperband.raised(2, 2)
-    assert hyperband.leftover() == (1, 1)
+    assert hyperband.fallback_promotion() == (2, 2)
+    hyperband.promoted(2, 2)
+    assert hyperband.fallback_promotion() == (1, 1)
 
 
 def test_asking_for_promotions_changes_nothing_that_follows() -> None:
@@ -319,7 +321,7 @@ def test_asking_for_promotions_changes_nothing_that_follows() -> None:
         before = copy.deepcopy(asked.hyperband)
         for _ in range(3):
             asked.hyperband.promotion()
-            asked.hyperband.leftover()
+            asked.hyperband.fallback_promotion()
         assert asked.hyperband.promotion() == before.promotion()
         assert asked.hyperband.starting_rung() == before.starting_rung()
     assert silent.known == asked.known
@@ -331,7 +333,7 @@ def test_failures_take_places_but_never_go_on() -> None:
     for index in range(6):
         hyperband.told(index, 0, None)
     assert hyperband.promotion() is None
-    assert hyperband.leftover() is None
+    assert hyperband.fallback_promotion() is None
     hyperband.told(6, 0, (0.9, 0.9))
     assert hyperband.promotion() == (6, 1)
 
@@ -350,16 +352,16 @@ def test_with_one_rung_nobody_goes_on() -> None:
         hyperband.started(0)
         hyperband.told(index, 0, (0.1, 0.1))
         assert hyperband.promotion() is None
-        assert hyperband.leftover() is None
+        assert hyperband.fallback_promotion() is None
 
 
-def test_only_a_success_that_did_not_go_on_may_be_raised_and_by_one_rung() -> None:
+def test_only_a_success_that_was_not_promoted_yet_may_be_and_by_one_rung() -> None:
     hyperband = AsynchronousHyperband(3, 3)
     hyperband.told(0, 0, (0.5, 0.5))
     hyperband.told(1, 0, None)
-    assert hyperband.may_be_raised(0, 1)
-    assert not any(hyperband.may_be_raised(0, rung) for rung in (-1, 0, 2, 3))
-    assert not hyperband.may_be_raised(1, 1)
-    assert not hyperband.may_be_raised(2, 1)
-    hyperband.raised(0, 1)
-    assert not hyperband.may_be_raised(0, 1)
+    assert hyperband.may_promote(0, 1)
+    assert not any(hyperband.may_promote(0, rung) for rung in (-1, 0, 2, 3))
+    assert not hyperband.may_promote(1, 1)
+    assert not hyperband.may_promote(2, 1)
+    hyperband.promoted(0, 1)
+    assert not hyperband.may_promote(0, 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frnas_search.optimizers.smac.history import History, Snapshot
-from frnas_search.optimizers.smac.selector import Ahead
+from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
 from results.pareto import FloatArray
 
 Propose = Callable[[Snapshot], FloatArray | None]
@@ -45,24 +45,24 @@ class Search:
 
     def __init__(self, propose: Propose, seed: int = 0) -> None:
         self.history = History(2, 1)
-        self.ahead = Ahead(history=self.history, propose=propose)
+        self.queue = ProposalQueue(history=self.history, propose=propose)
         self.chance = random.Random(seed)
         self.in_flight: list[int] = []
 
     def ask(self, given: FloatArray | None = None) -> FloatArray:
-        vector = self.ahead.next() if given is None else given
+        vector = self.queue.next() if given is None else given
         assert vector is not None
         index = self.history.add(vector)
-        self.ahead.taken(vector)
+        self.queue.taken(vector)
         self.history.asked(index, 0)
-        self.ahead.changed()
+        self.queue.changed()
         self.in_flight.append(index)
         return vector
 
     def tell_one(self) -> None:
         index = self.in_flight.pop(self.chance.randrange(len(self.in_flight)))
         self.history.told(index, 0, None if index % 5 == 0 else (index / 100,))
-        self.ahead.changed()
+        self.queue.changed()
 
     def step(self, width: int, given: FloatArray | None = None) -> FloatArray:
         vector = self.ask(given)
@@ -86,20 +86,20 @@ def test_what_is_handed_out_does_not_depend_on_how_long_it_takes(width: int) -> 
     found = []
     for propose in (digest, slow(1), slow(2)):
         search = Search(propose)
-        with closing(search.ahead):
+        with closing(search.queue):
             found.append(search.run(50, width))
     assert found[0] == found[1] == found[2]
 
 
 def test_what_is_handed_out_does_not_depend_on_when_the_caller_comes() -> None:
     search, chance = Search(slow(3)), random.Random(4)
-    with closing(search.ahead):
+    with closing(search.queue):
         late = []
         for _ in range(40):
             time.sleep(chance.choice([0.0, 0.003]))
             late.append(search.step(20).tolist())
     prompt = Search(digest)
-    with closing(prompt.ahead):
+    with closing(prompt.queue):
         assert prompt.run(40, 20) == late
 
 
@@ -107,13 +107,13 @@ def test_what_is_handed_out_does_not_depend_on_when_the_caller_comes() -> None:
 @pytest.mark.parametrize("n_before", [0, 1, 7, 15, 29])
 def test_a_replay_goes_on_as_the_search_itself(width: int, n_before: int) -> None:
     search = Search(digest)
-    with closing(search.ahead):
+    with closing(search.queue):
         expected = search.run(45, width)
     again = Search(slow(5))
-    with closing(again.ahead):
+    with closing(again.queue):
         for vector in expected[:n_before]:
             again.step(width, np.array(vector))
-        assert again.ahead._thread is None
+        assert again.queue._thread is None
         assert again.run(45 - n_before, width) == expected[n_before:]
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_computed_during_a_replay() -> None:
         raise AssertionError
 
     search = Search(never)
-    with closing(search.ahead):
+    with closing(search.queue):
         for number in range(40):
             search.step(20, np.array([number / 40, 0.0]))
 
@@ -135,16 +135,16 @@ def test_with_one_in_flight_everything_that_is_known_counts() -> None:
         return digest(snapshot)
 
     search = Search(propose)
-    with closing(search.ahead):
+    with closing(search.queue):
         search.run(10, 1)
     assert known == [(n, n) for n in range(10)]
 
 
 def test_asking_again_gives_the_same() -> None:
     search = Search(digest)
-    with closing(search.ahead):
+    with closing(search.queue):
         search.run(20, 12)
-        one, other = search.ahead.next(), search.ahead.next()
+        one, other = search.queue.next(), search.queue.next()
         assert one is not None
         assert other is not None
         assert one.tolist() == other.tolist() == search.ask().tolist()
@@ -152,7 +152,7 @@ def test_asking_again_gives_the_same() -> None:
 
 def test_each_one_made_ahead_knows_those_before_it() -> None:
     search = Search(slow(6))
-    with closing(search.ahead):
+    with closing(search.queue):
         made = search.run(60, 40)
     assert len({str(each) for each in made}) == 60
     assert [each[1] for each in made[:9]] == [float(n) for n in range(9)]
@@ -169,12 +169,12 @@ def test_what_is_made_ahead_waits_when_it_is_asked_for() -> None:
         return digest(known)
 
     search = Search(propose)
-    with closing(search.ahead):
+    with closing(search.queue):
         for _ in range(12):
             search.ask()
         assert is_ready.wait(10)
         n_made = len(makers)
-        search.ahead.next()
+        search.queue.next()
         assert len(makers) == n_made
         assert makers[-1].startswith("proposals")
 
@@ -186,7 +186,7 @@ def test_an_error_of_the_thread_reaches_the_caller_each_time() -> None:
         return digest(known)
 
     search = Search(propose)
-    with closing(search.ahead):
+    with closing(search.queue):
         search.run(8, 30)
         for _ in range(2):
             with pytest.raises(RuntimeError, match="no forest"):
@@ -196,18 +196,18 @@ def test_an_error_of_the_thread_reaches_the_caller_each_time() -> None:
 @pytest.mark.parametrize("width", [1, 12])
 def test_none_is_handed_on_when_nothing_is_left(width: int) -> None:
     search = Search(lambda known: digest(known) if len(known.vectors) < 15 else None)
-    with closing(search.ahead):
+    with closing(search.queue):
         search.run(15, width)
-        assert search.ahead.next() is None
+        assert search.queue.next() is None
         while search.in_flight:
             search.tell_one()
-        assert search.ahead.next() is None
+        assert search.queue.next() is None
 
 
 def test_closing_twice_or_unused_is_fine_and_drops_what_is_being_made() -> None:
-    Ahead(history=History(1, 1), propose=digest).close()
+    ProposalQueue(history=History(1, 1), propose=digest).close()
     search = Search(slow(7))
     search.run(30, 40)
-    search.ahead.close()
+    search.queue.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("proposals")]
-    search.ahead.close()
+    search.queue.close()
