@@ -71,16 +71,6 @@ class NamedPairs:
     fold: Sequence[int]
 
 
-def read_lfw_pairs(path: Path) -> NamedPairs:
-    """Read a list in the format of LFW's `pairs.txt`; see `parse_lfw_pairs`.
-
-    Raises:
-        DataError: It is no such list; the line is named.
-        OSError: It cannot be read.
-    """
-    return parse_lfw_pairs(path.read_bytes(), str(path))
-
-
 def parse_lfw_pairs(data: bytes, place: str) -> NamedPairs:
     """Pairs of a list in the format of LFW or RFW.
 

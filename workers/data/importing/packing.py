@@ -64,11 +64,6 @@ class PackReport:
     broken: Mapping[str, str]
     warnings: tuple[str, ...]
 
-    @property
-    def n_broken(self) -> int:
-        """Pictures that could not be read."""
-        return len(self.broken)
-
 
 def pack_source(
     source: Path,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.face_sets import LFW_PAIRS, bin_set, picture, python2_pickle
-from workers.data.formats.pairs import PairList, parse_lfw_pairs, read_bin, read_lfw_pairs
+from workers.data.formats.pairs import PairList, parse_lfw_pairs, read_bin
 from workers.data.formats.plain_pickle import load_plain
 from workers.data.importing.packing import pack_source
 from workers.data.packs.pack import open_pack
@@ -17,10 +17,8 @@ from workers.data.sources.registry import open_source
 from workers.errors import DataError
 
 
-def test_the_list_of_lfw(tmp_path):
-    path = tmp_path / "pairs.txt"
-    path.write_text(LFW_PAIRS.replace("\n", "\r\n"), newline="")
-    named = read_lfw_pairs(path)
+def test_the_list_of_lfw():
+    named = parse_lfw_pairs(LFW_PAIRS.replace("\n", "\r\n").encode(), "pairs.txt")
     assert named.first[:2] == ["Ann_Lee/Ann_Lee_0001", "Bob_Roy/Bob_Roy_0001"]
     assert named.second[2] == "Bob_Roy/Bob_Roy_0002"
     assert named.same == [True, True, False, False] * 2
