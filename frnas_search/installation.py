@@ -110,9 +110,8 @@ def _remedy(name: str, found: Path) -> str:
     other = _distribution(name, place.parent)
     if other is not None:
         return f"uninstall it with `python -m pip uninstall {other}`"
-    if str(place.parent) in map(
-        os.path.abspath, os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    ):
+    listed = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if str(place.parent) in map(os.path.abspath, listed):
         return f"take {place.parent} off PYTHONPATH, or rename it"
     if place.parent == Path.cwd():
         return "rename it, or start Python in another folder"

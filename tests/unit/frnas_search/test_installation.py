@@ -125,6 +125,13 @@ def test_a_package_in_the_current_folder_is_refused(site: Path, tmp_path: Path) 
     )
 
 
+def test_without_a_pythonpath_nobody_is_told_to_change_it(site: Path, tmp_path: Path) -> None:
+    mine = write_package(tmp_path / "mine", "workers").parent
+    program = f"import sys; sys.path.insert(1, {str(site)!r}); import frnas"
+    done = python("-c", program, path=(), folder=mine)
+    assert done.stderr.endswith("rename it, or start Python in another folder\n")
+
+
 def test_a_module_on_the_path_is_refused(site: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
