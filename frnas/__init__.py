@@ -20,15 +20,17 @@ from pathlib import Path
 try:
     from frnas_search.installation import require_own_packages
 except ModuleNotFoundError as error:  # whatever else `frnas_search` is here, it is not ours
-    _found = getattr(sys.modules.get("frnas_search"), "__path__", ["no such package"])
+    _found = getattr(sys.modules.get("frnas_search"), "__file__", None) or "nothing"
     raise ImportError(
-        f"Python finds {next(iter(_found), 'nothing')} in place of the package `frnas_search` of "
-        f"frnas in {Path(__file__).parent.parent}; rename it or take it off `sys.path`, or "
+        f"Python finds {_found} in place of the package `frnas_search` of frnas in "
+        f"{Path(__file__).parent.parent}; rename it or take it off `sys.path`, or "
         "reinstall frnas with `python -m pip install --force-reinstall --no-deps frnas`"
     ) from error
 require_own_packages(Path(__file__).parent.parent)
 
-from frnas import errors  # noqa: E402 - only now that they are known to be ours
+# Only now that they are known to be ours. This loads the four, so they stay ours where Python
+# looks for packages in the current folder, and that changes before a module is needed.
+from frnas import errors  # noqa: E402
 from frnas.launch import resume, search  # noqa: E402
 from frnas.models import load_model  # noqa: E402
 from frnas.run import Run, open_run  # noqa: E402

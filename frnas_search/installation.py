@@ -8,7 +8,6 @@ and runs nothing of a package before it is known to be ours.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +29,7 @@ def require_own_packages(root: Path = Path(__file__).parent.parent) -> None:
 
     All packages lie beside each other, wherever frnas is installed, unpacked or zipped; so one
     that Python finds elsewhere is another's, and so is one beside them without our mark. A folder
-    without an `__init__.py` does not hide a package and is no reason to refuse. Packages that are
-    ours are loaded, which takes no time, so that they stay it: where Python looks for packages in
-    the current folder, that may be another one by the time that they are needed.
+    without an `__init__.py` does not hide a package and is no reason to refuse.
 
     Args:
         root: The folder, or the zip file, that holds the packages.
@@ -44,7 +41,6 @@ def require_own_packages(root: Path = Path(__file__).parent.parent) -> None:
         fault = _fault(name, root)
         if fault is not None:
             raise InstallationError(fault)
-        import_module(name)
 
 
 def _fault(name: str, root: Path) -> str | None:

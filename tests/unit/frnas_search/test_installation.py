@@ -179,7 +179,8 @@ def test_a_package_without_its_init_is_refused(site: Path, tmp_path: Path) -> No
 def test_another_package_for_the_search_is_told_by_an_import(site: Path, tmp_path: Path) -> None:
     mine = write_package(tmp_path / "mine", "frnas_search")
     done = python(*IMPORT, path=(site,), folder=mine.parent)
-    sentence = f"Python finds {mine} in place of the package `frnas_search` of frnas in {site};"
+    found = mine / "__init__.py"
+    sentence = f"Python finds {found} in place of the package `frnas_search` of frnas in {site};"
     assert done.stderr.splitlines()[-1].startswith(f"ImportError: {sentence}")
 
 
