@@ -96,6 +96,12 @@ def test_a_site_that_is_reached_by_a_link_is_in_order(site: Path, tmp_path: Path
     linked = tmp_path / "linked"
     linked.symlink_to(site)
     assert_accepted(path=(linked, site), folder=tmp_path)
+    program = (
+        "import pathlib, frnas_search.installation as installation\n"
+        f"installation.require_own_packages(pathlib.Path({str(linked)!r}))"
+    )
+    done = python("-c", program, path=(site,), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_zip_file_is_in_order(site: Path, tmp_path: Path) -> None:
@@ -164,6 +170,16 @@ def test_a_package_that_was_overwritten_is_refused(site: Path, tmp_path: Path) -
         "`python -m pip uninstall results`, then reinstall frnas",
         path=(site,),
         folder=tmp_path,
+    )
+
+
+def test_a_package_that_nobody_knows_to_have_overwritten_is_refused_too(
+    site: Path, tmp_path: Path
+) -> None:
+    write_package(site, "results")
+    write_distribution(site, "frnas", "results/__init__.py")
+    assert_refused(
+        "overwritten by another of that name; reinstall frnas", path=(site,), folder=tmp_path
     )
 
 
