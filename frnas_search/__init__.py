@@ -1,1 +1,4 @@
-"""Which trial is next: optimizer, coordinator, cluster, retraining, command line and HTTP."""
+"""Which trial is next: optimizer, coordinator, cluster, retraining, command line and HTTP.
+
+Part of frnas.
+"""

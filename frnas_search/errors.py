@@ -29,3 +29,7 @@ class RunChangedError(SearchError, ValueError):
 
 class AddressError(SearchError):
     """A text is no address of a scheduler; waiting for one would not help."""
+
+
+class InstallationError(SearchError, ImportError):
+    """One of the packages that Python finds is not the one that was installed with frnas."""

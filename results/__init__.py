@@ -1,1 +1,4 @@
-"""What is known: trial records, the event log, the Pareto front and its documents."""
+"""What is known: trial records, the event log, the Pareto front and its documents.
+
+Part of frnas.
+"""

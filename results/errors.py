@@ -11,6 +11,10 @@ class RunNotFoundError(ResultsError, FileNotFoundError):
     """There is no run at this place."""
 
 
+class AmbiguousRunError(ResultsError, ValueError):
+    """A name is that of two runs."""
+
+
 class RunExistsError(ResultsError, FileExistsError):
     """The run directory already holds another run."""
 

@@ -1,1 +1,4 @@
-"""What can be built: search spaces, and a configuration turned into a network."""
+"""What can be built: search spaces, and a configuration turned into a network.
+
+Part of frnas.
+"""

@@ -1,1 +1,4 @@
-"""How one trial is run: data, training, evaluation and checkpoints, where the GPU is."""
+"""How one trial is run: data, training, evaluation and checkpoints, where the GPU is.
+
+Part of frnas.
+"""

@@ -82,6 +82,22 @@ def override(raw: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, An
     return result
 
 
+def override_text(path: str, value: Any) -> str:
+    """`a.b=c` as `override` reads it back, of a path such as `stop.trials` and its value.
+
+    Raises:
+        RunFileError: No run file can hold such a value.
+    """
+    try:
+        text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True)
+    except yaml.YAMLError:
+        raise RunFileError(
+            f"{path}: a run file cannot hold {value!r}; give a number, a text, or a list or "
+            "mapping of such"
+        ) from None
+    return f"{path}={text}"
+
+
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration as a run file that `load_run_config` reads back equal."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

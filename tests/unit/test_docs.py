@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from frnas_search.cli.main import app
+from frnas_search.cli.app import app
 from frnas_search.config.run_config import RunConfig
 from frnas_search.config.run_file import load_run_config
 from tests.places import REPOSITORY
@@ -84,7 +84,7 @@ def test_the_architecture_names_every_folder_and_stays_short() -> None:
     assert len(text.splitlines()) <= 150
     folders = [
         path.parent.relative_to(REPOSITORY).as_posix()
-        for package in ("search_space", "workers", "results", "frnas_search")
+        for package in ("search_space", "workers", "results", "frnas_search", "frnas")
         for path in (REPOSITORY / package).rglob("__init__.py")
     ]
     assert len(folders) >= 20

@@ -77,3 +77,12 @@ def test_records_need_no_library_of_the_search() -> None:
 
 def test_the_plot_needs_no_library_of_the_search() -> None:
     assert loaded(["results.plot"], LIBRARIES) == []
+
+
+def test_the_public_package_needs_the_standard_library_only_until_it_is_used() -> None:
+    slow = ("numpy", "pandas", "rich", "typer", "matplotlib", "importlib.metadata")
+    assert loaded(["frnas"], (*LIBRARIES, *slow)) == []
+
+
+def test_looking_at_a_run_from_python_loads_neither_torch_nor_the_search() -> None:
+    assert loaded(["frnas.frames"], LIBRARIES) == []

@@ -10,7 +10,7 @@ import torch
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from frnas_search.cli.main import app
+from frnas_search.cli.app import app
 from frnas_search.errors import SearchError
 from frnas_search.plan.checkpoint_size import (
     CheckpointSizes,
@@ -165,7 +165,7 @@ def test_a_run_without_a_result_has_no_pace(run_file: Path, earlier: Path) -> No
 
 def test_planning_loads_no_torch(run_file: Path) -> None:
     program = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom frnas_search.cli.main import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom frnas_search.cli.app import app\n"
         f"done = CliRunner().invoke(app, ['plan', {str(run_file)!r}], catch_exceptions=False)\n"
         "assert done.exit_code == 0, done.output\nassert 'torch' not in sys.modules"
     )
