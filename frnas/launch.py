@@ -16,7 +16,7 @@ from frnas.run import Run, found_run
 
 if TYPE_CHECKING:
     from frnas_search.coordinator.coordinator import StopSignal, Watcher
-    from frnas_search.launch.wiring import Search
+    from frnas_search.launch.opening import Search
 
     _Start: TypeAlias = Callable[
         [tuple[Watcher, ...], StopSignal], contextlib.AbstractContextManager[Search]
@@ -63,7 +63,7 @@ def search(
     """
     from frnas_search.config.run_config import parse_run_config
     from frnas_search.config.run_file import load_run_config, override
-    from frnas_search.launch.wiring import new_search
+    from frnas_search.launch.opening import new_search, planned_search
 
     texts = _texts(overrides, scheduler)
     if isinstance(run_file, Mapping):
@@ -72,7 +72,9 @@ def search(
         config = load_run_config(Path(run_file), texts)
     return _run(
         config.name,
-        lambda watchers, stop: new_search(config, Path(runs), watchers=watchers, stop=stop),
+        lambda watchers, stop: new_search(
+            planned_search(config, Path(runs)), watchers=watchers, stop=stop
+        ),
         progress=progress,
     )
 
@@ -105,7 +107,7 @@ def resume(
         RunLockedError: A coordinator is at work on the run.
         SchedulerUnreachableError: No scheduler answers.
     """
-    from frnas_search.launch.wiring import resumed_search
+    from frnas_search.launch.opening import resumed_search
 
     found = found_run(run.path if isinstance(run, Run) else run, runs=runs)
     texts = _texts(overrides, scheduler)
