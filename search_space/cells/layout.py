@@ -2,7 +2,8 @@
 
 Every node has a column of its own, full resolution first. Edges to the next column are straight;
 those over two columns pass below, longer ones above, each length at a height of its own. So no two
-labels can meet, whichever edges there are.
+labels can meet, whichever edges there are. A drawer of any graph promises no such thing: networkx
+on matplotlib led edges through the labels of others, and takes a second to load.
 """
 
 from __future__ import annotations
@@ -40,15 +41,6 @@ class Box(NamedTuple):
     top: float
     right: float
     bottom: float
-
-    def meets(self, other: Box) -> bool:
-        """Whether the two have a point in common."""
-        return (
-            self.left <= other.right
-            and other.left <= self.right
-            and self.top <= other.bottom
-            and other.top <= self.bottom
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -381,7 +381,11 @@ def _autocast(
 
 @torch.no_grad()
 def _update_average(training: Training, decay: float, step: int) -> None:
-    """Move the average towards the weights; early on faster, so that it forgets the start."""
+    """Move the average towards the weights; early on faster, so that it forgets the start.
+
+    Not by timm's `ModelEmaV3`, whose warm-up is another: told this one at each step it computes
+    the same bits, but takes more code than it replaces.
+    """
     if training.averaged is None:
         return
     pull = 1.0 - min(decay, (1.0 + step) / (10.0 + step))

@@ -1,17 +1,21 @@
 """Lists, tuples, bytes, texts and numbers out of a pickle, without running anything in it.
 
-`pickle.load` calls whatever a file names. Here the file's opcodes are read one by one and put on a
-stack; the few names that a list of pictures needs stand for functions of this module, any other is
-refused. Nothing named by the file is ever imported or called.
+`pickle.load` calls whatever a file names. Here the few names that a list of pictures needs stand
+for functions of this module, any other is refused, and so is an opcode that no such list needs:
+nothing named by the file is ever imported or called. It is the standard library's unpickler in
+Python that is restricted, for that in C cannot be by opcode, and keeps its memo in an array: nine
+bytes of a file make it take 64 GiB.
 """
 
 from __future__ import annotations
 
+import io
+import pickle
 import pickletools
 import struct
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -20,11 +24,11 @@ from workers.errors import DataError
 Value: TypeAlias = Any
 """What a pickle may hold; whoever asked for it checks what it got."""
 
-_MARK = object()
 _SCALAR_KINDS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 _FAULTS = (
     ValueError,
     TypeError,
+    AttributeError,
     IndexError,
     KeyError,
     OverflowError,
@@ -32,27 +36,45 @@ _FAULTS = (
     MemoryError,
     DeprecationWarning,
     struct.error,
+    pickle.UnpicklingError,
+)
+# Lists, tuples, numbers, texts and bytes as every protocol writes them. None makes a dictionary,
+# an object or a buffer; of what they make nothing can be called but what `find_class` returns.
+_OPCODES = frozenset(
+    [
+        *("PROTO", "FRAME", "STOP", "MARK", "POP"),
+        *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
+        *("NEWTRUE", "NEWFALSE", "NONE"),
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+        *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+        *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+        *("EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
+        *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
+    ]
 )
 
 
 class _Dtype:
     """Stands for a numpy type of plain numbers."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, name: Value, *_: Value) -> None:
+        text = name.decode("latin-1") if isinstance(name, bytes) else name
+        self.kind = text.lstrip("<|=")
+        if self.kind not in _SCALAR_KINDS:
+            raise ValueError(f"numpy type {self.kind!r} is no plain number")
 
-
-def _dtype(name: Value, *_: Value) -> _Dtype:
-    kind = _text(name).lstrip("<|=")
-    if kind not in _SCALAR_KINDS:
-        raise ValueError(f"numpy type {kind!r} is no plain number")
-    return _Dtype(kind)
+    def __setstate__(self, state: Value) -> None:
+        """The byte order, which is little for all files there are."""
+        if not isinstance(state, tuple) or any(order in (">", b">") for order in state[1:2]):
+            raise ValueError("numbers with the high byte first")
 
 
 def _scalar(dtype: Value, data: Value) -> bool | int | float:
     if not isinstance(dtype, _Dtype):
         raise TypeError("a number without its type")
-    raw = data.encode("latin-1") if isinstance(data, str) else bytes(data)
+    raw = _encode(data) if isinstance(data, str) else _bytes(data)
     value = np.frombuffer(raw, "<" + dtype.kind)
     if value.shape != (1,):
         raise ValueError("a number of another length than its type's")
@@ -77,20 +99,14 @@ _CALLABLES: Mapping[str, Callable[..., Value]] = {
     "_codecs.encode": _encode,
     "builtins.bytes": _bytes,
     "__builtin__.bytes": _bytes,
-    "numpy.dtype": _dtype,
+    "numpy.dtype": _Dtype,
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
 }
 
-# Opcodes whose argument is the value.
-_LITERALS = frozenset(
-    [
-        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-        *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
-        *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
-    ]
-)
-_CONSTANTS: Mapping[str, Value] = {"NEWTRUE": True, "NEWFALSE": False, "NONE": None}
+
+class _RefusalError(Exception):
+    """What a list of pictures does not do; says what the pickle does."""
 
 
 def load_plain(data: bytes, place: str) -> Value:
@@ -104,16 +120,13 @@ def load_plain(data: bytes, place: str) -> Value:
         DataError: It is no pickle, it is cut off, or it holds more than lists, tuples, bytes,
             texts and numbers; a function or class that it names is named.
     """
-    machine = _Machine(place)
     try:
         with warnings.catch_warnings():
             # An escape that Python does not know, in a text that no pickler wrote.
             warnings.simplefilter("error", DeprecationWarning)
-            for opcode, argument, _ in pickletools.genops(data):
-                machine.step(opcode.name, argument)
-        return machine.result()
-    except DataError:
-        raise
+            return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except _RefusalError as refusal:
+        raise DataError(f"{place}: the pickle {refusal}") from None
     except _FAULTS as error:
         raise DataError(
             f"{place}: not a readable pickle ({error}); it is cut off or of another format, copy "
@@ -121,148 +134,26 @@ def load_plain(data: bytes, place: str) -> Value:
         ) from None
 
 
-class _Machine:
-    """The stack that a pickle's opcodes work on."""
+def _refuse(opcode: str) -> Callable[[pickle.Unpickler], None]:
+    def refuse(_: pickle.Unpickler) -> None:
+        raise _RefusalError(f"uses {opcode}, which no list of pictures needs; do not trust it")
 
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self._stack: list[Value] = []
-        self._memo: dict[int, Value] = {}
+    return refuse
 
-    def result(self) -> Value:
-        if len(self._stack) != 1 or self._stack[0] is _MARK:
-            raise ValueError("it holds not one value")
-        return self._stack[0]
 
-    def step(self, name: str, argument: Value) -> None:
-        """Do one opcode."""
-        if name in _LITERALS:
-            self._stack.append(argument)
-        elif name in _CONSTANTS:
-            self._stack.append(_CONSTANTS[name])
-        else:
-            own = getattr(self, "_do_" + name.lower(), None)
-            if own is None:
-                raise DataError(
-                    f"{self._place}: the pickle uses {name}, which no list of pictures needs; do "
-                    "not trust it"
-                )
-            own(argument)
+class _Unpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[[pickle.Unpickler], None]]] = {
+        ord(opcode.code): pickle._Unpickler.dispatch[ord(opcode.code)]
+        if opcode.name in _OPCODES
+        else _refuse(opcode.name)
+        for opcode in pickletools.opcodes
+    }
 
-    def _pop(self) -> Value:
-        value = self._stack.pop()
-        if value is _MARK:
-            raise ValueError("a mark where a value belongs")
-        return value
-
-    def _pop_to_mark(self) -> list[Value]:
-        values: list[Value] = []
-        while (value := self._stack.pop()) is not _MARK:
-            values.append(value)
-        return values[::-1]
-
-    def _callable(self, name: str) -> Callable[..., Value]:
-        if name not in _CALLABLES:
-            raise DataError(
-                f"{self._place}: the pickle wants to call {name}; a list of pictures does not, so "
-                "do not trust it"
+    def find_class(self, module: str, name: str) -> Callable[..., Value]:
+        """The function of this module that stands for the name."""
+        full_name = f"{module}.{name}"
+        if full_name not in _CALLABLES:
+            raise _RefusalError(
+                f"wants to call {full_name}; a list of pictures does not, so do not trust it"
             )
-        return _CALLABLES[name]
-
-    def _do_proto(self, _: Value) -> None:
-        pass
-
-    def _do_frame(self, _: Value) -> None:
-        pass
-
-    def _do_stop(self, _: Value) -> None:
-        pass
-
-    def _do_mark(self, _: Value) -> None:
-        self._stack.append(_MARK)
-
-    def _do_pop(self, _: Value) -> None:
-        self._stack.pop()
-
-    def _do_short_binstring(self, text: str) -> None:
-        self._stack.append(text.encode("latin-1"))
-
-    _do_binstring = _do_string = _do_short_binstring
-
-    def _do_empty_list(self, _: Value) -> None:
-        self._stack.append([])
-
-    def _do_list(self, _: Value) -> None:
-        self._stack.append(self._pop_to_mark())
-
-    def _do_append(self, _: Value) -> None:
-        value = self._pop()
-        self._list().append(value)
-
-    def _do_appends(self, _: Value) -> None:
-        values = self._pop_to_mark()
-        self._list().extend(values)
-
-    def _list(self) -> list[Value]:
-        if not isinstance(self._stack[-1], list):
-            raise TypeError("something is appended to no list")
-        return self._stack[-1]
-
-    def _do_empty_tuple(self, _: Value) -> None:
-        self._stack.append(())
-
-    def _do_tuple(self, _: Value) -> None:
-        self._stack.append(tuple(self._pop_to_mark()))
-
-    def _do_tuple1(self, _: Value) -> None:
-        self._stack.append((self._pop(),))
-
-    def _do_tuple2(self, _: Value) -> None:
-        last = self._pop()
-        self._stack.append((self._pop(), last))
-
-    def _do_tuple3(self, _: Value) -> None:
-        last, middle = self._pop(), self._pop()
-        self._stack.append((self._pop(), middle, last))
-
-    def _do_put(self, index: int) -> None:
-        self._memo[index] = self._stack[-1]
-
-    _do_binput = _do_long_binput = _do_put
-
-    def _do_memoize(self, _: Value) -> None:
-        self._memo[len(self._memo)] = self._stack[-1]
-
-    def _do_get(self, index: int) -> None:
-        self._stack.append(self._memo[index])
-
-    _do_binget = _do_long_binget = _do_get
-
-    def _do_global(self, names: str) -> None:
-        self._stack.append(self._callable(names.replace(" ", ".")))
-
-    def _do_stack_global(self, _: Value) -> None:
-        name, module = self._pop(), self._pop()
-        self._stack.append(self._callable(f"{_text(module)}.{_text(name)}"))
-
-    def _do_reduce(self, _: Value) -> None:
-        arguments, function = self._pop(), self._pop()
-        if function not in _CALLABLES.values() or not isinstance(arguments, tuple):
-            raise TypeError("a call of something that is no function")
-        self._stack.append(function(*arguments))
-
-    def _do_build(self, _: Value) -> None:
-        """A numpy type's state: its byte order, which is little for all files there are."""
-        state = self._pop()
-        if not isinstance(self._stack[-1], _Dtype) or not isinstance(state, tuple):
-            raise TypeError("a state for something that has none")
-        if any(each in (">", b">") for each in state[1:2]):
-            raise ValueError("numbers with the high byte first")
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if not isinstance(value, str):
-        raise TypeError("a name expected")
-    return value
+        return _CALLABLES[full_name]

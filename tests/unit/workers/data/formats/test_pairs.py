@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -201,6 +203,50 @@ def test_other_values_are_refused(value):
 def test_damaged_pickles_are_refused_at_no_cost(data):
     with pytest.raises(DataError, match=r"x\.bin"):
         load_plain(data, "x.bin")
+
+
+@pytest.mark.parametrize(
+    ("data", "opcode"),
+    [
+        (b"\x82\x01.", "EXT1"),
+        (b"\x84\x01\0\0\0.", "EXT4"),
+        (b"Pone\n.", "PERSID"),
+        (b"NQ.", "BINPERSID"),
+        (b"(ios\nsystem\n.", "INST"),
+        (b"(cos\nsystem\no.", "OBJ"),
+        (b"N)\x81.", "NEWOBJ"),
+        (b"N)}\x92.", "EMPTY_DICT"),
+        (b"(N\x90.", "ADDITEMS"),
+        (b"\x96\x01\0\0\0\0\0\0\0a.", "BYTEARRAY8"),
+        (b"\x97.", "NEXT_BUFFER"),
+        (b"N\x98.", "READONLY_BUFFER"),
+    ],
+)
+def test_what_makes_objects_or_buffers_is_refused_by_name(data, opcode):
+    named = "wants to call os.system" if opcode == "OBJ" else f"uses {opcode}, which no list"
+    with pytest.raises(DataError, match=named):
+        load_plain(data, "x.bin")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02Nr\xff\xff\xff\x7f.",
+        b"Np2147483647\n.",
+        b"\x80\x04\x95\xff\xff\xff\xff\0\0\0\0N.",
+        b"\x80\x04B\xff\xff\xff\xff.",
+        b"\x80\x04\x8e\0\0\0\0\x01\0\0\0.",
+        b"\x80\x04cnumpy\ncore.multiarray.scalar\n.",
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vi8\ntRL4294967296L\ntR.",
+    ],
+)
+def test_a_few_bytes_take_little_memory(data):
+    tracemalloc.start()
+    with suppress(DataError):
+        load_plain(data, "x.bin")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize(
