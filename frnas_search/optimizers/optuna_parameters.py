@@ -80,7 +80,8 @@ class Parameters:
 
     def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Optuna's distributions of hyperparameters that are no constants."""
-        return {name: self._parameters[name].distribution for name in names}
+        found = {name: self._parameters[name].distribution for name in names}
+        return {name: distribution for name, distribution in found.items() if distribution}
 
 
 def _parameter(hyperparameter: SpaceHyperparameter) -> Parameter:
@@ -101,7 +102,7 @@ def _parameter(hyperparameter: SpaceHyperparameter) -> Parameter:
 
 def _range(hyperparameter: Any) -> BaseDistribution:
     """Bounds and scale; Optuna has no place for priors."""
-    low, high = as_plain(hyperparameter.lower), as_plain(hyperparameter.upper)
+    low, high, log = hyperparameter.lower, hyperparameter.upper, hyperparameter.log
     if isinstance(hyperparameter, IntegerHyperparameter):
-        return IntDistribution(low, high, log=hyperparameter.log)
-    return FloatDistribution(low, high, log=hyperparameter.log)
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(float(low), float(high), log=log)
