@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from search_space.candidate import (
@@ -302,7 +301,6 @@ def test_all_faults_are_named_at_once_without_echoes() -> None:
     assert "lr_" not in message  # whether they are needed hangs on the missing optimizer
 
 
-@hypothesis_settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*SMAC_301, "lr_adam", "other"]),
