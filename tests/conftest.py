@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
+
+# One thread for each test's arithmetic, here and in the processes that tests start: the networks
+# are too small for more, and threads that outnumber the cores wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No test may fail because the machine is busy: properties have no deadline, and drawing their
 # examples may take as long as it takes. What hangs is ended by pytest's timeout.

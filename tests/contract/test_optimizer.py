@@ -414,7 +414,7 @@ def test_a_restored_optimizer_goes_on_as_the_one_that_was_asked(make: Make) -> N
 
 @pytest.mark.parametrize("name", REPLAYABLE, indirect=True)
 def test_whatever_event_a_log_ends_at_the_next_proposal_is_the_same(make: Make) -> None:
-    events = history(make(intricate_space(), 5), n_events=60)
+    events = history(make(intricate_space(), 5), n_events=40)
     for n_kept in range(len(events)):
         restored = make(intricate_space(), 5)
         replay_events(restored, events[:n_kept])
