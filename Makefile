@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
+# Tests that start servers, clusters and trainings; a folder is one of these or belongs to `make test`.
+SYSTEM_TESTS := tests/integration tests/e2e
+# `make locks` alone needs it.
+UV ?= uv
 
-.PHONY: demo test lint unit check clean
+.PHONY: demo test test-system coverage lowest lint locks clean
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -12,7 +17,19 @@ demo: $(VENV)/.installed
 	@echo "front: runs/demo/pareto.json   plot: runs/demo/report/front.png"
 
 test: lint
-	$(BIN)/pytest -q -n 2 --dist worksteal tests
+	$(PYTEST) $(COVERAGE) tests $(SYSTEM_TESTS:%=--ignore=%)
+
+test-system: $(VENV)/.installed-test
+	$(PYTEST) $(SYSTEM_TESTS)
+
+# The same as `make test`, half as long again.
+coverage:
+	$(MAKE) test COVERAGE='--cov --cov-report='
+	@echo "coverage by the fast tests, lines and branches together: $$($(BIN)/coverage report --format=total) %"
+
+# torch and torchvision stay the environment's: they are too large to be had twice.
+lowest: $(VENV)/.lowest
+	PYTHONPATH=$(CURDIR)/$(VENV)/lowest $(BIN)/pytest -q -W ignore tests/unit/test_modules.py tests/unit/test_docs.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -21,7 +38,14 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# What is pinned stays so; a newer version of NAME: `make locks UPGRADE='--upgrade-package NAME'`.
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 pyproject.toml
+locks:
+	$(COMPILE) $(UPGRADE) --extra build --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) --constraints requirements.lock --extra build --extra test --output-file requirements-test.lock
+	printf 'torch\ntorchvision\n' | $(COMPILE) --upgrade --resolution lowest-direct --excludes /dev/stdin --extra optuna --output-file requirements-lowest.lock
 
 $(VENV)/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "frnas needs Python 3.11 or newer; name one: make demo PYTHON=python3.11")'
@@ -35,4 +59,9 @@ $(VENV)/.installed: $(VENV)/.created requirements.lock pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	$(INSTALL) --require-hashes -r requirements-test.lock
+	touch $@
+
+$(VENV)/.lowest: $(VENV)/.installed-test requirements-lowest.lock
+	rm -rf $(VENV)/lowest
+	$(INSTALL) --no-deps --no-compile --require-hashes --target $(VENV)/lowest -r requirements-lowest.lock
 	touch $@

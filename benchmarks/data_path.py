@@ -80,7 +80,7 @@ def packed(folder: Path, size: int) -> Pack:
 def batches(n_images: int) -> Iterator[Tensor]:
     """The rows of one epoch, in an order of its own."""
     order = torch.randperm(n_images, generator=torch.Generator().manual_seed(0))
-    yield from order[: n_images // BATCH * BATCH].split(BATCH)
+    yield from torch.split(order[: n_images // BATCH * BATCH], BATCH)
 
 
 def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,8 +16,7 @@ from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.peers.search import Factory, Search
-    from frnas_search.coordinator.optimizer import Optimizer
+    from benchmarks.peers.search import Factory, Method, Search
 
 
 def _ours(search: Search, **parts: Any) -> SmacOptimizer:
@@ -25,14 +24,14 @@ def _ours(search: Search, **parts: Any) -> SmacOptimizer:
     return _engine(search, search.fidelity, **parts)
 
 
-def _full(search: Search) -> Optimizer:
+def _full(search: Search) -> Method:
     """The engine without rungs."""
     epochs = search.fidelity.max_epochs
     fidelity = Fidelity(min_epochs=epochs, max_epochs=epochs)
     return _Full(_engine(search, fidelity), search.last_rung)
 
 
-def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Optimizer:
+def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Method:
     """The engine as it is with so many trials in flight."""
     return ToldLate(_ours(search, **parts), n_workers - 1)
 
@@ -63,10 +62,6 @@ class _Full:
         """Its result."""
         self._optimizer.tell(replace(proposal, rung=0), costs)
 
-    def restore(self, proposal: Proposal) -> None:
-        """Take a proposal as asked."""
-        self._optimizer.restore(replace(proposal, rung=0))
-
     def close(self) -> None:
         """Give up what it holds."""
         self._optimizer.close()
@@ -75,7 +70,7 @@ class _Full:
 class ToldLate:
     """An optimizer that learns each result only when so many later trials were begun."""
 
-    def __init__(self, optimizer: Optimizer, n_later: int) -> None:
+    def __init__(self, optimizer: Method, n_later: int) -> None:
         self._optimizer = optimizer
         self._n_later = n_later
         self._held: deque[tuple[Proposal, Mapping[str, float] | None]] = deque()
@@ -92,17 +87,13 @@ class ToldLate:
         if len(self._held) > self._n_later:
             self._optimizer.tell(*self._held.popleft())
 
-    def restore(self, proposal: Proposal) -> None:
-        """Take a proposal as asked."""
-        self._optimizer.restore(proposal)
-
     def close(self) -> None:
         """Give up what it holds, where it can."""
         if hasattr(self._optimizer, "close"):
             self._optimizer.close()
 
 
-def _peer(module: str, function: str, search: Search) -> Optimizer:
+def _peer(module: str, function: str, search: Search) -> Method:
     # Imported when used: each peer's library is optional, and its absence is that peer's failure.
     factory: Factory = getattr(importlib.import_module(f"benchmarks.peers.{module}"), function)
     return factory(search)

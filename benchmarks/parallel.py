@@ -13,17 +13,18 @@ import heapq
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace, Float
+from smac.runhistory.dataclasses import TrialInfo
 
-from benchmarks.peers.search import Search
+from benchmarks.peers.search import Method, Search
 from benchmarks.peers.smac_facades import hyperband
-from frnas_search.coordinator.optimizer import Optimizer, Proposal
+from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
@@ -57,7 +58,7 @@ def costs_of(proposal: Proposal) -> dict[str, float]:
 class Simulation:
     """Workers, their clock, and what is paid for each configuration."""
 
-    optimizer: Optimizer
+    optimizer: Method
     n_workers: int
     budget: int
     seed: int
@@ -93,7 +94,7 @@ class Simulation:
         return new
 
 
-def ours(seed: int) -> Optimizer:
+def ours(seed: int) -> Method:
     """The engine."""
     return SmacOptimizer(space(), OBJECTIVES, FIDELITY, seed=seed, n_initial_configurations=10)
 
@@ -105,8 +106,8 @@ class ManySmac:
         search = Search(
             space=space(), objectives=OBJECTIVES, fidelity=FIDELITY, seed=seed, budget=10**6
         )
-        self._peer: Any = hyperband(search)
-        self._infos: dict[str, Any] = {}
+        self._peer = hyperband(search)
+        self._infos: dict[str, TrialInfo | None] = {}
 
     def ask(self) -> Proposal | None:
         """The next trial."""
@@ -115,18 +116,14 @@ class ManySmac:
             self._infos[str(proposal)] = self._peer._running
         return proposal
 
-    def tell(self, proposal: Proposal, costs: Any) -> None:
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Its result."""
         self._peer._running = self._infos.pop(str(proposal))
         self._peer.tell(proposal, costs)
 
-    def restore(self, proposal: Proposal) -> None:
-        """Nothing is replayed here."""
-        raise NotImplementedError
-
 
 def counts(
-    make: Callable[[int], Optimizer], n_workers: int, budget: int, n_seeds: int
+    make: Callable[[int], Method], n_workers: int, budget: int, n_seeds: int
 ) -> Iterator[int]:
     """Full trainings for each seed."""
     for seed in range(n_seeds):

@@ -23,9 +23,9 @@ import numpy as np
 from ConfigSpace import Configuration, ConfigurationSpace
 from smac.runhistory.dataclasses import TrialInfo
 
-from benchmarks.peers.search import Search
+from benchmarks.peers.search import Method, Search
 from benchmarks.peers.smac_facades import full_fresh
-from frnas_search.coordinator.optimizer import Optimizer, Proposal
+from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
@@ -78,7 +78,7 @@ def filled(optimizer: SmacOptimizer, n: int) -> list[float]:
     return seconds
 
 
-def timed_asks(optimizer: Optimizer, n: int) -> list[float]:
+def timed_asks(optimizer: Method, n: int) -> list[float]:
     """Seconds of `n` asks, each told before the next."""
     seconds = []
     for _ in range(n):

@@ -41,7 +41,7 @@ def faces(n_images: int) -> tuple[Tensor, NDArray[np.int64]]:
     n_identities = int(identity.max()) + 1
     centres = torch.randn(n_identities, N_DIMENSIONS, generator=generator)
     vectors = torch.randn(n_images, N_DIMENSIONS, generator=generator).mul_(4.0)
-    for part in torch.arange(n_images).split(4096):
+    for part in torch.split(torch.arange(n_images), 4096):
         vectors[part] += centres[part // IMAGES_PER_IDENTITY]
         vectors[part] = F.normalize(vectors[part])
     return vectors, identity
@@ -59,7 +59,7 @@ def ranks_by_sorting(embeddings: Tensor, identity: NDArray[np.int64]) -> NDArray
     del distance
     parts = [
         (codes[part] == own[:, None]).int().argmax(dim=1)
-        for part, own in zip(order.split(1024), codes.split(1024), strict=True)
+        for part, own in zip(torch.split(order, 1024), torch.split(codes, 1024), strict=True)
     ]
     return torch.cat(parts).numpy()
 

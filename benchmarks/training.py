@@ -111,7 +111,8 @@ def training_faces(pack: Pack, rows: NDArray[np.int64]) -> TrainingSet:
 def is_right(embeddings: torch.Tensor, held: HeldOut) -> NDArray[np.bool_]:
     """For each held-out picture, whether its nearest other one is of the same person."""
     _, codes = np.unique(held.identity, return_inverse=True)
-    return leave_one_out_ranks(embeddings, codes).rank_by_image == 0
+    right: NDArray[np.bool_] = leave_one_out_ranks(embeddings, codes).rank_by_image == 0
+    return right
 
 
 def accuracies(right: NDArray[np.bool_]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Other optimizers on the same spaces, each behind the `Optimizer` protocol."""
+"""Other optimizers on the same spaces, each behind the `Method` protocol."""

@@ -28,7 +28,7 @@ class OptunaStudy:
     def __init__(self, search: Search, sampler: optuna.samplers.BaseSampler) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search = search
-        directions = ["minimize"] * len(search.objectives)
+        directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
         self._study = optuna.create_study(sampler=sampler, directions=directions)
         self._running: optuna.Trial | None = None
 

@@ -1,15 +1,17 @@
-"""What an optimizer is built from. Every method, ours or not, is a `Factory`."""
+"""What a method is and what it is built from. Every method, ours or not, has a `Factory`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ConfigSpace import ConfigurationSpace
 
-    from frnas_search.coordinator.optimizer import Optimizer
+    from frnas_search.coordinator.optimizer import Proposal
     from frnas_search.optimizers.fidelity import Fidelity
     from results.objectives import Objective
 
@@ -40,4 +42,14 @@ class Search:
         return [each.name for each in self.objectives]
 
 
-Factory: TypeAlias = Callable[[Search], "Optimizer"]
+class Method(Protocol):
+    """What benchmarks drive: the part of an `Optimizer` that peers have too. None is restored."""
+
+    def ask(self) -> Proposal | None:
+        """The next proposal; None when nothing can be proposed now."""
+
+    def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
+        """Take the result of a proposal; None for a failed trial."""
+
+
+Factory: TypeAlias = Callable[[Search], Method]

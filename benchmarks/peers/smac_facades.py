@@ -115,7 +115,13 @@ def _without_fidelity(search: Search, *, retrain_after: int) -> SmacFacade:
     return SmacFacade(search, facade, scratch)
 
 
-def _scenario(search: Search, scratch: str, **budgets: float) -> Scenario:
+def _scenario(
+    search: Search,
+    scratch: str,
+    *,
+    min_budget: float | None = None,
+    max_budget: float | None = None,
+) -> Scenario:
     return Scenario(
         search.space,
         output_directory=Path(scratch),
@@ -124,7 +130,8 @@ def _scenario(search: Search, scratch: str, **budgets: float) -> Scenario:
         deterministic=True,
         n_trials=search.budget,
         seed=search.seed,
-        **budgets,
+        min_budget=min_budget,
+        max_budget=max_budget,
     )
 
 
@@ -143,6 +150,7 @@ class _BatchSelector(ConfigSelector):
     """SMAC's selector, which asks the forest for one row at a time."""
 
     def _get_x_best(self, X: FloatArray) -> tuple[FloatArray, float]:  # noqa: N803 - SMAC's name
+        assert self._model is not None  # SMAC fits it before it asks
         means = self._model.predict_marginalized(X)[0][:, 0]
         best = int(np.argmin(means))
         return X[best], means[best]

@@ -63,9 +63,15 @@ class Problem(Protocol):
 
     name: str
     space: ConfigurationSpace
-    objectives: tuple[Objective, ...]
     fidelity: Fidelity
-    box: Box
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimised."""
+
+    @property
+    def box(self) -> Box:
+        """The yardstick."""
 
     @property
     def rungs(self) -> tuple[float, ...]:

@@ -41,7 +41,7 @@ class Report:
 
     def rows(self) -> list[dict[str, Any]]:
         """One for each mean rank and each mean share, in the form all benchmarks share."""
-        rows = []
+        rows: list[dict[str, Any]] = []
         for budget, shares in self._by_budget.items():
             rows += self._rank_rows(budget, shares)
             for problem in shares.problems:

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.search import Factory, Search
+from benchmarks.peers.search import Factory, Method, Search
 from benchmarks.problems.problem import Box, Problem
 from benchmarks.quality.ledger import Ledger
-from frnas_search.coordinator.optimizer import Optimizer
 
 BUDGETS = (25, 50, 100, 200)
 """At which the front is measured, in full evaluations."""
@@ -103,8 +102,8 @@ def drive(problem: Problem, factory: Factory, search: Search, progress: Progress
 
 
 @contextmanager
-def built(factory: Factory, search: Search) -> Iterator[Optimizer]:
-    """An optimizer that is closed in the end, where it can be."""
+def built(factory: Factory, search: Search) -> Iterator[Method]:
+    """A method that is closed in the end, where it can be."""
     optimizer = factory(search)
     try:
         yield optimizer

@@ -1,4 +1,4 @@
-"""What every executor keeps, on a cluster or without one."""
+"""What every executor keeps; on a cluster in `tests/integration/test_dask_contract.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 
 from frnas_search.coordinator.executor import Executor, InlineExecutor
 from frnas_search.coordinator.state import Finished, SlotsChanged
-from frnas_search.executors.cluster import local_cluster, worker_slots
-from frnas_search.executors.dask import DaskExecutor
 from frnas_search.executors.virtual_clock import VirtualClock
 from frnas_search.executors.virtual_time import VirtualTimeExecutor
 from results.trial import FailureKind, TrialOutcome
@@ -35,15 +33,7 @@ def virtual_time_executors() -> Iterator[Callable[[], Executor]]:
     yield make
 
 
-@contextmanager
-def dask_executors() -> Iterator[Callable[[], Executor]]:
-    from distributed import Client
-
-    with local_cluster(worker_slots(gpus=[], n_cpu_workers=2)) as (_, address):
-        yield lambda: DaskExecutor(Client(address, set_as_default=False), lambda: address)
-
-
-@pytest.fixture(scope="module", params=[inline_executors, virtual_time_executors, dask_executors])
+@pytest.fixture(scope="module", params=[inline_executors, virtual_time_executors])
 def new_executor(request: pytest.FixtureRequest) -> Iterator[Callable[[], Executor]]:
     with request.param() as make:
         yield make

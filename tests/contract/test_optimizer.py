@@ -9,12 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from _pytest.mark import ParameterSet
 from ConfigSpace import (
     AndConjunction,
     CategoricalHyperparameter,
@@ -100,15 +98,7 @@ THOROUGH = (*REPLAYABLE, "promoting")
 ONE_RUNG = ("random", "nsga2", "tpe")
 
 
-def params(names: Iterable[str]) -> list[ParameterSet]:
-    needs_optuna = pytest.mark.skipif(
-        find_spec("optuna") is None, reason="Optuna is optional: pip install 'frnas[optuna]'"
-    )
-    marks = {"nsga2": [needs_optuna], "tpe": [needs_optuna]}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
-
-
-@pytest.fixture(params=params(MAKERS))
+@pytest.fixture(params=list(MAKERS))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -227,12 +217,12 @@ def test_proposals_name_networks_and_rungs(optimizer: Optimizer) -> None:
     assert {proposal.rung for proposal in proposals} <= set(range(FIDELITY.n_rungs))
 
 
-@pytest.mark.parametrize("name", params(sorted(set(MAKERS) - set(ONE_RUNG))), indirect=True)
+@pytest.mark.parametrize("name", sorted(set(MAKERS) - set(ONE_RUNG)), indirect=True)
 def test_the_first_proposal_is_of_the_cheapest_rung(optimizer: Optimizer) -> None:
     assert asked(optimizer).rung == 0
 
 
-@pytest.mark.parametrize("name", params(ONE_RUNG), indirect=True)
+@pytest.mark.parametrize("name", ONE_RUNG, indirect=True)
 def test_an_optimizer_without_rungs_proposes_the_highest(optimizer: Optimizer) -> None:
     proposals = course(optimizer, n_asked=12, in_flight=2)
     assert {proposal.rung for proposal in proposals} == {FIDELITY.n_rungs - 1}
@@ -342,7 +332,7 @@ def test_many_can_be_asked_before_any_is_told(optimizer: Optimizer) -> None:
     asked(optimizer)
 
 
-@pytest.mark.parametrize("name", params(THOROUGH), indirect=True)
+@pytest.mark.parametrize("name", THOROUGH, indirect=True)
 @pytest.mark.parametrize("in_flight", [1, 3])
 @pytest.mark.parametrize("costs", [COSTS, None])
 def test_a_space_that_runs_out_gives_none_and_goes_on_giving_it(
@@ -371,14 +361,14 @@ def test_a_space_runs_out_while_nothing_is_told(make: Make) -> None:
     assert optimizer.ask() is None
 
 
-@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+@pytest.mark.parametrize("name", SHIPPED, indirect=True)
 def test_every_configuration_is_one_of_the_space(make: Make) -> None:
     space = intricate_space()
     for proposal in course(make(space, 0), n_asked=25, in_flight=3):
         SpaceConfiguration(space, values=dict(proposal.configuration))
 
 
-@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+@pytest.mark.parametrize("name", SHIPPED, indirect=True)
 def test_what_is_not_accepted_is_never_proposed(make: Make) -> None:
     def accepts(configuration: Mapping[str, Value]) -> bool:
         return configuration["optimizer"] != "SGD"
@@ -388,7 +378,7 @@ def test_what_is_not_accepted_is_never_proposed(make: Make) -> None:
         assert accepts(proposal.configuration)
 
 
-@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+@pytest.mark.parametrize("name", SHIPPED, indirect=True)
 def test_what_is_enqueued_is_proposed_first_and_once(make: Make) -> None:
     wanted = sample(SPACE, 3, seed=8)
     optimizer = make(build_space(SPACE, seed=0), 0, enqueued=[*wanted, wanted[0]])
@@ -399,7 +389,7 @@ def test_what_is_enqueued_is_proposed_first_and_once(make: Make) -> None:
     assert len({in_json([each]) for each in proposals}) == 8
 
 
-@pytest.mark.parametrize("name", params(SHIPPED), indirect=True)
+@pytest.mark.parametrize("name", SHIPPED, indirect=True)
 def test_three_objectives_are_fine(make: Make) -> None:
     names = (*COSTS, "worst_group_error")
     optimizer = make(build_space(SPACE, seed=0), 0, names=names)
@@ -408,7 +398,7 @@ def test_three_objectives_are_fine(make: Make) -> None:
         optimizer.tell(asked(optimizer), costs if index % 5 else None)
 
 
-@pytest.mark.parametrize("name", params(THOROUGH), indirect=True)
+@pytest.mark.parametrize("name", THOROUGH, indirect=True)
 def test_a_restored_optimizer_goes_on_as_the_one_that_was_asked(make: Make) -> None:
     events = history(make(build_space(SPACE, seed=0), 5), n_events=24)
     restored = make(build_space(SPACE, seed=0), 5)
@@ -422,9 +412,9 @@ def test_a_restored_optimizer_goes_on_as_the_one_that_was_asked(make: Make) -> N
     assert restored.ask() == asked_again.ask()
 
 
-@pytest.mark.parametrize("name", params(REPLAYABLE), indirect=True)
+@pytest.mark.parametrize("name", REPLAYABLE, indirect=True)
 def test_whatever_event_a_log_ends_at_the_next_proposal_is_the_same(make: Make) -> None:
-    events = history(make(intricate_space(), 5), n_events=60)
+    events = history(make(intricate_space(), 5), n_events=40)
     for n_kept in range(len(events)):
         restored = make(intricate_space(), 5)
         replay_events(restored, events[:n_kept])
@@ -435,7 +425,7 @@ def test_whatever_event_a_log_ends_at_the_next_proposal_is_the_same(make: Make) 
             restored.tell(proposal, costs)
 
 
-@pytest.mark.parametrize("name", params(REPLAYABLE), indirect=True)
+@pytest.mark.parametrize("name", REPLAYABLE, indirect=True)
 def test_a_proposal_of_another_space_or_rung_or_one_that_was_made_is_not_restored(
     make: Make,
 ) -> None:

@@ -24,8 +24,8 @@ from benchmarks.quality.run import built
 from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
 
-LIBRARIES = {"optuna": "optuna", "syne-tune": "syne_tune"}
 BROKEN = "syne-tune-multi-surrogate"
+NO_SYNE_TUNE = "Syne Tune is in no lock, as no search needs it: pip install 'frnas[bench]'"
 
 
 def conditional_space() -> ConfigurationSpace:
@@ -65,9 +65,8 @@ def proposals(method: str, seed: int, *, n: int = 8) -> list[tuple[dict[str, Any
 @pytest.fixture(params=[each for each in METHODS if each != BROKEN])
 def method(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    for prefix, library in LIBRARIES.items():
-        if name.startswith(prefix):
-            pytest.importorskip(library, reason=f"needs {library}, an optional extra")
+    if name.startswith("syne-tune"):
+        pytest.importorskip("syne_tune", reason=NO_SYNE_TUNE)
     return name
 
 
@@ -89,7 +88,7 @@ def test_proposals_depend_on_the_seed_only(method: str) -> None:
 
 
 def test_a_halving_peer_starts_at_the_cheapest_rung_and_the_others_at_the_last() -> None:
-    pytest.importorskip("syne_tune", reason="needs syne_tune, an optional extra")
+    pytest.importorskip("syne_tune", reason=NO_SYNE_TUNE)
     module = importlib.import_module("benchmarks.peers.syne_tune_schedulers")
     rungs = [rung for _, rung in proposals("syne-tune-moasha", seed=1)]
     assert rungs[:2] == [0, 1]  # the first at a rung always goes on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
@@ -20,9 +19,6 @@ from tests.places import SHARED
 def load(name: str) -> Problem:
     if not (SHARED / "bench").exists():
         pytest.skip("needs ../shared/bench, which is not in the repository")
-    is_network = name.startswith(("fair_super", "lcbench"))
-    if is_network and importlib.util.find_spec("onnxruntime") is None:
-        pytest.skip("needs onnxruntime, an optional extra")
     return PROBLEMS[name](SHARED)
 
 

@@ -69,7 +69,7 @@ def is_same(one: nx.DiGraph, other: nx.DiGraph) -> bool:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(proposals(), proposals())
 def test_cells_are_equal_exactly_where_another_library_finds_them_isomorphic(
     one: tuple[int, list[Edge], dict[int, Join], Tail],
@@ -103,7 +103,7 @@ def test_every_small_cell_is_told_apart_as_another_library_does() -> None:
     assert len(classes) == 2 + 4 + 16
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(proposals(OPERATIONS))
 def test_names_of_inner_nodes_do_not_matter(
     proposal: tuple[int, list[Edge], dict[int, Join], Tail],
@@ -120,7 +120,7 @@ def test_names_of_inner_nodes_do_not_matter(
     assert canonical_cell(5, edges, joins, tail) == canonical_cell(5, renamed, renamed_joins, tail)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(proposals())
 def test_a_canonical_cell_has_no_dead_ends_and_is_its_own_canonical_form(
     proposal: tuple[int, list[Edge], dict[int, Join], Tail],

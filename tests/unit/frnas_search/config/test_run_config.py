@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frnas_search.config.run_config import (
@@ -559,7 +559,6 @@ def places(model: type[Section], prefix: tuple[str, ...] = ()) -> list[tuple[str
     return [*found, ("data", "synthetic"), ("data", "pack"), ("data", "synthetic", "seed")]
 
 
-@settings(deadline=None)
 @given(place=st.sampled_from(sorted(set(places(RunConfig)))), value=junk)
 def test_no_value_anywhere_is_more_than_a_fault(place: tuple[str, ...], value: object) -> None:
     raw = override(MINIMAL, ())
@@ -574,7 +573,6 @@ def test_no_value_anywhere_is_more_than_a_fault(place: tuple[str, ...], value: o
     assert parse_run_config(yaml.safe_load(to_yaml(config)), where="f") == config
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5) | st.integers() | st.none(), junk, max_size=4))
 def test_no_file_is_more_than_faults(raw: dict[str, Any]) -> None:
     with pytest.raises(RunFileError) as caught:
@@ -582,7 +580,6 @@ def test_no_file_is_more_than_faults(raw: dict[str, Any]) -> None:
     assert all(line.startswith("f: ") for line in str(caught.value).splitlines())
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_override_is_more_than_a_fault(text: str) -> None:
     with contextlib.suppress(RunFileError):

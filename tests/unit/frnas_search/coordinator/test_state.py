@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -546,7 +545,6 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
 
 
 TestAnyCourseOfEvents = AnyCourseOfEvents.TestCase
-TestAnyCourseOfEvents.settings = settings(deadline=None)
 
 
 def test_replaying_the_same_events_gives_the_same_actions() -> None:

@@ -16,8 +16,6 @@ from results.objectives import objective
 from search_space.candidate import SpaceSettings
 from search_space.definition.space import build_space
 
-HAS_OPTUNA = importlib.util.find_spec("optuna") is not None
-
 
 @pytest.fixture
 def problem() -> Problem:
@@ -48,8 +46,6 @@ def test_each_sampler_of_a_run_file_has_its_optimizer(
 def test_every_sampler_takes_largest_costs_and_smac_heeds_them(
     problem: Problem, sampler: Sampler
 ) -> None:
-    if sampler_faults(sampler):
-        return
     limited = replace(problem, accepts=None, max_costs={"error": 0.5})
     with open_optimizer(sampler, limited) as optimizer:
         asked = [optimizer.ask() for _ in range(9)]
@@ -67,7 +63,6 @@ def test_every_sampler_takes_largest_costs_and_smac_heeds_them(
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe"])
-@pytest.mark.skipif(not HAS_OPTUNA, reason="Optuna is optional: pip install 'frnas[optuna]'")
 def test_optunas_samplers_are_opened_where_it_is_installed(
     problem: Problem, sampler: Sampler
 ) -> None:

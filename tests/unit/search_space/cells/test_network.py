@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -154,7 +154,6 @@ def test_stages_at_width_1_are_the_predecessors() -> None:
     assert [size.stride for size in sizes] == [1, 2, 2, 2]
 
 
-@settings(deadline=None)
 @given(st.floats(0.02, 4.0), st.sampled_from(sampled_dags()))
 def test_blocks_of_any_width_can_be_built(width: float, dag: DagArchitecture) -> None:
     wide = DagArchitecture(cell=dag.cell, width=width, blocks=dag.blocks)

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from search_space.candidate import (
@@ -101,9 +100,9 @@ def test_whatever_is_sampled_decodes_to_what_it_says(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize("preset", get_args(Preset))
-def test_ten_thousand_samples_are_valid_and_survive_json(preset: Preset) -> None:
+def test_thousands_of_samples_are_valid_and_survive_json(preset: Preset) -> None:
     settings = SpaceSettings(preset=preset, groups=("f", "m"))
-    for configuration in sample(settings, 10_000, seed=6):
+    for configuration in sample(settings, 2_000, seed=6):
         assert json.loads(json.dumps(configuration)) == configuration
         decode(configuration, settings)
 
@@ -304,7 +303,6 @@ def test_all_faults_are_named_at_once_without_echoes() -> None:
     assert "lr_" not in message  # whether they are needed hangs on the missing optimizer
 
 
-@hypothesis_settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*SMAC_301, "lr_adam", "other"]),

@@ -112,7 +112,7 @@ def test_heads_compute_in_float32_under_autocast(name: str) -> None:
     assert {p.dtype for p in head.parameters()} == {torch.float32}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     margin=st.floats(0.0, 1.5),
     length=st.floats(0.1, 200.0),
@@ -136,7 +136,7 @@ def test_the_own_logit_falls_as_the_angle_grows(name: str) -> None:
     assert (own_logits(head(x, labels), labels).diff() < -1e-4).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     length=st.floats(0.1, 200.0),
     thetas=st.lists(st.floats(0.0, math.pi), min_size=1, max_size=8),
@@ -164,7 +164,7 @@ def test_a_larger_margin_makes_the_own_logit_smaller(name: str) -> None:
     ).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     margin=st.floats(0.0, 1.2),
     targets=st.lists(st.floats(0.0, 1.2), min_size=5, max_size=5),
@@ -228,7 +228,7 @@ def test_these_heads_make_only_the_own_logit_harder(name: str) -> None:
     assert (own_logits(output) < plain[is_own] - 0.1).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(0.01, 1e4), st.integers(0, 100))
 @pytest.mark.parametrize("name", [name for name in HEADS if name not in READ_THE_LENGTH])
 def test_the_loss_does_not_depend_on_the_length(name: str, factor: float, seed: int) -> None:

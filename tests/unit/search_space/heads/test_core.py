@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
@@ -36,7 +36,6 @@ def test_the_slope_is_finite_at_and_beyond_the_poles() -> None:
         assert (cosines.grad.abs() < 10).all()
 
 
-@settings(deadline=None)
 @given(st.floats(-1.0, 1.0), st.floats(-1.5, 2.3))
 def test_an_added_angle_equals_the_arc_up_to_where_it_would_turn_back(
     cosine: float, angle: float

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,7 +18,6 @@ def logits_of(seed: int, scale: float = 3.0) -> tuple[Tensor, Tensor]:
     return logits, torch.randint(4, (6,), generator=generator)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.0, 0.5))
 def test_without_a_focal_factor_it_is_the_cross_entropy(seed: int, smoothing: float) -> None:
     logits, labels = logits_of(seed)
@@ -28,7 +27,6 @@ def test_without_a_focal_factor_it_is_the_cross_entropy(seed: int, smoothing: fl
     torch.testing.assert_close(found.double(), -(target * log_p).sum(1), rtol=1e-5, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.0, 0.5), st.floats(0.1, 5.0))
 def test_the_focal_factor_follows_its_closed_form(
     seed: int, smoothing: float, gamma: float
@@ -51,7 +49,6 @@ def test_the_focal_loss_of_a_certain_answer_has_a_finite_gradient() -> None:
     assert logits.grad.isfinite().all()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.0, 1.0))
 def test_one_against_all_is_a_weighted_binary_cross_entropy(seed: int, share: float) -> None:
     logits, labels = logits_of(seed)

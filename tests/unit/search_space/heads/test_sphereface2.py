@@ -49,7 +49,7 @@ def test_logits_and_losses_follow_their_closed_forms(scale: float, margin: float
     assert not regulariser.any()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.integers(2, 100_000), st.floats(1.0, 100.0), st.floats(0.0, 1.57))
 @example(2, 64.0, 1.0)
 @example(3, 100.0, 1.57)

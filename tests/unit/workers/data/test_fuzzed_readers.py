@@ -45,7 +45,6 @@ Reader = Callable[[bytes, Path], object]
 
 fuzzed = settings(
     max_examples=80,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -39,7 +39,7 @@ def exact_embeddings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(numbers, dtype=np.float64).reshape(n, d), np.array(identity)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(exact_embeddings(), st.integers(1, 13))
 def test_ranks_equal_a_brute_force_sort_with_ties_duplicates_and_singletons(
     case: tuple[np.ndarray, np.ndarray], block_rows: int

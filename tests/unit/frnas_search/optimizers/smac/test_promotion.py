@@ -22,7 +22,7 @@ from results.pareto import FloatArray
 
 Costs = tuple[float, ...] | None
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 @pytest.mark.parametrize(
