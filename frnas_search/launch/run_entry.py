@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from frnas_search.config.run_config import RunConfig, parse_run_config
+from frnas_search.config.reading import parse_run_config
+from frnas_search.config.run_config import RunConfig
 from frnas_search.config.run_file import override, read_yaml
 from frnas_search.errors import RunChangedError, RunFileError
 from results.errors import RunExistsError

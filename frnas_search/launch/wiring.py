@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frnas_search.config.reading import FileFaults, RunFile
+from frnas_search.config.requests import preparation_request
 from frnas_search.config.run_config import (
     RunConfig,
     with_absolute_paths,
@@ -87,21 +89,21 @@ class _Plan:
 
 @contextlib.contextmanager
 def new_search(
-    config: RunConfig, runs_directory: Path, *, watchers: Sequence[Watcher], stop: StopSignal
+    run_file: RunFile, runs_directory: Path, *, watchers: Sequence[Watcher], stop: StopSignal
 ) -> Iterator[Search]:
-    """A new run of `config` under `runs_directory`; nothing is written before all is checked.
+    """A new run under `runs_directory`; nothing is written before all is checked.
 
     Raises:
-        RunFileError, DataError: Data or space have faults.
+        RunFileError: The run file, its data or its space have faults.
         RunExistsError: The directory holds another run.
         SchedulerUnreachableError: No scheduler answers.
     """
+    config = with_fixed_workers(run_file.config)
     run = RunDirectory(runs_directory / config.name)
-    refuse_other_run(run)
-    config = with_fixed_workers(config)
-    prepared = prepare(config)
-    earlier = warm_start(config, prepared, runs_directory)
-    plan = _Plan(run=run, config=config, prepared=prepared, warm_started=earlier)
+    if not run_file.unknown:  # its name may have a fault, and a fault is told first
+        refuse_other_run(run)
+    prepared = prepare(preparation_request(run_file, runs_directory=runs_directory))
+    plan = _Plan(run=run, config=config, prepared=prepared, warm_started=prepared.warm_started)
     with executor_for(config) as executor, begun_directory(run):
         write_text_atomically(run.run_yaml, to_yaml(_self_contained(plan)))
         record = manifest(
@@ -149,14 +151,16 @@ def resumed_search(
         ReplayError: The optimizer does not propose what the log holds.
     """
     config = with_fixed_workers(resumed_config(run, overrides))
-    prepared = prepare(config)
+    run_file = RunFile(config=config, found=FileFaults(where=str(run.run_yaml)))
+    prepared = prepare(preparation_request(run_file))
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
         view = fold(log)
         refuse_changes(run, view, config, prepared)
         earlier = view.warm_started
         if earlier is None and not view.trials:  # killed before it could be written
-            earlier = warm_start(config, prepared, run.path.parent)
+            request = preparation_request(run_file, runs_directory=run.path.parent)
+            earlier = warm_start(request, prepared.space)
         plan = _Plan(run=run, config=config, prepared=prepared, warm_started=earlier)
         with executor_for(config) as executor, _optimizer(plan) as optimizer:
             coordinator = _coordinator(
@@ -210,7 +214,8 @@ def retraining(
         As `resumed_search`.
     """
     config = resumed_config(run, overrides)
-    prepared = prepare(config)
+    run_file = RunFile(config=config, found=FileFaults(where=str(run.run_yaml)))
+    prepared = prepare(preparation_request(run_file))
     plan = _Plan(run=run, config=config, prepared=prepared)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         view = fold(store.read())

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.backbones.cache import CacheKey, Outcome, default_folder, remember, remembered
 from search_space.definition.families import PREDECESSOR_GONE
-from search_space.definition.faults import near_names
+from search_space.definition.suggestions import near_names
 from search_space.definition.variants import VariantRecord
 from search_space.errors import InvalidConfigurationError
 
