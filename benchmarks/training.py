@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from frnas_search.config.run_config import RunConfig
 from frnas_search.config.run_file import load_run_config
-from frnas_search.launch.space_preparation import named_configuration
+from frnas_search.launch.enqueued import named_configuration
 from results.atomic import write_json_atomically
 from search_space.candidate import Candidate, Mitigation, Value
 from search_space.definition.decode import decode

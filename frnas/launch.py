@@ -61,19 +61,19 @@ def search(
         RunExistsError: There is another run of that name.
         SchedulerUnreachableError: No scheduler answers.
     """
-    from frnas_search.config.run_config import parse_run_config
-    from frnas_search.config.run_file import load_run_config, override
+    from frnas_search.config.reading import parse_run_file
+    from frnas_search.config.run_file import override, read_run_file
     from frnas_search.launch.opening import new_search, planned_search
 
     texts = _texts(overrides, scheduler)
     if isinstance(run_file, Mapping):
-        config = parse_run_config(override(_plain(run_file), texts), where="the run's mapping")
+        found = parse_run_file(override(_plain(run_file), texts), where="the run's mapping")
     else:
-        config = load_run_config(Path(run_file), texts)
+        found = read_run_file(Path(run_file), texts)
     return _run(
-        config.name,
+        found.config.name,
         lambda watchers, stop: new_search(
-            planned_search(config, Path(runs)), watchers=watchers, stop=stop
+            planned_search(found, Path(runs)), watchers=watchers, stop=stop
         ),
         progress=progress,
     )

@@ -49,28 +49,40 @@ def plan_command(
     Example: frnas plan configs/demo.yaml --workers 8 --from demo
     """
     from frnas_search.cli.plan_tables import bracket_table, plan_table
-    from frnas_search.config.run_file import load_run_config
+    from frnas_search.config.requests import preparation_request
+    from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.preparation import prepare
     from frnas_search.launch.provenance import utc_now
     from frnas_search.plan.forecast import forecast
     from frnas_search.plan.plan import Plan, plan_document, sampled_sizes
 
     pace = _pace(from_run, seconds_per_epoch, runs)
-    config = load_run_config(run_file, tuple(set_ or ()))
+    found = read_run_file(run_file, tuple(set_ or ()))
+    prepared = prepare(preparation_request(found, runs_directory=runs))
+    config = found.config
     n_workers = workers or config.workers.local
-    foreseen = forecast(
-        config.fidelity.fidelity(),
-        config.stop.limits(),
-        pace=pace,
-        n_workers=n_workers,
-        now=datetime.fromisoformat(utc_now()),
-    )
+    fidelity = config.fidelity.fidelity()
     plan = Plan(
-        config=config,
-        forecast=foreseen,
+        run=config.name,
+        fidelity=fidelity,
+        limits=config.stop.model_dump(),
+        forecast=forecast(
+            fidelity,
+            config.stop.limits(),
+            pace=pace,
+            n_workers=n_workers,
+            now=datetime.fromisoformat(utc_now()),
+        ),
         pace=pace,
         n_workers=n_workers,
-        sizes=sampled_sizes(config, prepare(config), _N_SAMPLES),
+        sizes=sampled_sizes(
+            prepared,
+            config.training.settings(),
+            config.constraints.limits(),
+            n_samples=_N_SAMPLES,
+            seed=config.seed,
+        ),
+        checkpoint_gb=config.workers.checkpoint_gb,
     )
     document = plan_document(plan)
     if as_json:

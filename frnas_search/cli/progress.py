@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frnas_search.launch.provenance import utc_now
-from frnas_search.optimizers.warm_start import describe
+from frnas_search.optimizers.warm_start import describe_warm_start
 from results.events import (
     AttemptLost,
     Ended,
@@ -196,7 +196,7 @@ def _run_message(logged: LoggedEvent) -> str:
             rungs = ", ".join(map(str, event.rungs))
             return f"run {event.run} begins: rungs of {rungs} epochs, seed {event.seed}"
         case WarmStarted():
-            return f"warm start: {describe(event)}"
+            return f"warm start: {describe_warm_start(event)}"
         case Resumed():
             again = f"; handed out again: {', '.join(event.reissued)}" if event.reissued else ""
             return f"run resumed at event {logged.sequence}{again}"

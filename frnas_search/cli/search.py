@@ -188,15 +188,15 @@ class _Start:
 
 
 def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Start:
-    from frnas_search.config.run_file import load_run_config
+    from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.opening import new_search, planned_search
 
     assert run_file is not None, "checked by the command"
-    config = load_run_config(run_file, overrides)
+    found = read_run_file(run_file, overrides)
     return _Start(
-        config.name,
+        found.config.name,
         lambda watchers, stop: new_search(
-            planned_search(config, runs), watchers=watchers, stop=stop
+            planned_search(found, runs), watchers=watchers, stop=stop
         ),
     )
 
@@ -228,18 +228,18 @@ def _in_virtual_time(is_virtual: bool, slots: int | None) -> tuple[str, ...]:  #
 
 
 def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:
-    from frnas_search.config.run_file import load_run_config
-    from frnas_search.launch.preparation import prepare, warm_start
-    from frnas_search.optimizers.warm_start import describe
+    from frnas_search.config.requests import preparation_request
+    from frnas_search.config.run_file import read_run_file
+    from frnas_search.launch.preparation import prepare
+    from frnas_search.optimizers.warm_start import describe_warm_start
 
     if run_file is None:
         raise RunFileError("--check needs a run file")
-    config = load_run_config(run_file, overrides)
-    prepared = prepare(config)
-    found = warm_start(config, prepared, runs)
+    request = preparation_request(read_run_file(run_file, overrides), runs_directory=runs)
+    prepared = prepare(request)
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
-    if found is not None:
-        typer.echo(f"{run_file}: search.warm_start: {describe(found)}")
+    if prepared.warm_started is not None:
+        typer.echo(f"{run_file}: search.warm_start: {describe_warm_start(prepared.warm_started)}")
 
 
 @contextlib.contextmanager

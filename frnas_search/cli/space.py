@@ -13,9 +13,9 @@ from frnas_search.errors import SearchError
 
 if TYPE_CHECKING:
     from frnas_search.config.run_config import RunConfig
+    from frnas_search.launch.data_preparation import Pictures
     from frnas_search.launch.space_preparation import PreparedSpace
     from frnas_search.space_documents.drawing import CellArchitecture
-    from frnas_search.space_documents.request import Pictures
 
 # What opens packs and draws samples is imported in the commands, so that help is there at once.
 
@@ -150,6 +150,7 @@ def check_command(
     set_: Set = None,
     size: Size = None,
     channels: Channels = None,
+    runs: RunsDirectory = DEFAULT_RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Look for everything that can be wrong with a space and report all of it at once.
@@ -159,15 +160,15 @@ def check_command(
     Example: frnas space check configs/demo.yaml --samples 1000
     """
     from frnas_search.cli.space_tables import check_lines
+    from frnas_search.config.requests import preparation_request
+    from frnas_search.config.run_file import read_run_file
     from frnas_search.space_documents.check import check_document, check_space
     from frnas_search.space_documents.request import stated_pictures
 
-    findings = check_space(
-        run_file,
-        tuple(set_ or ()),
-        pictures=stated_pictures(size, channels),
-        n_samples=samples,
-    )
+    stated = stated_pictures(size, channels)
+    found = read_run_file(run_file, tuple(set_ or ()))
+    request = preparation_request(found, runs_directory=runs)
+    findings = check_space(request, stated=stated, n_samples=samples)
     document = check_document(findings, run_file=run_file)
     if as_json:
         _print_json(document)
@@ -281,13 +282,14 @@ def _opened(
     run_file: Path, set_: list[str] | None, size: int | None, channels: int | None
 ) -> tuple[RunConfig, Pictures, PreparedSpace]:
     """The run file's space, for its data or for pictures of the size that was given."""
-    from frnas_search.config.run_file import load_run_config
-    from frnas_search.space_documents.request import pictures_of, sound_space_for, stated_pictures
+    from frnas_search.config.requests import preparation_request
+    from frnas_search.config.run_file import read_run_file
+    from frnas_search.space_documents.request import shown_space, stated_pictures
 
     stated = stated_pictures(size, channels)
-    config = load_run_config(run_file, tuple(set_ or ()))
-    pictures = stated or pictures_of(config.data)
-    return config, pictures, sound_space_for(config, pictures)
+    found = read_run_file(run_file, tuple(set_ or ()))
+    shown = shown_space(preparation_request(found), stated)
+    return found.config, shown.pictures, shown.prepared
 
 
 def _refuse_place(out: Path, *, overwrite: bool) -> None:

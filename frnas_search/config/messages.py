@@ -5,6 +5,8 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+from search_space.fault import Fault
+
 _KEY = "[key]"
 _WORDS = {
     "model_type": "write its keys below it, or leave it out",
@@ -13,17 +15,15 @@ _WORDS = {
 }
 
 
-def faults_of(error: Any, root: Any) -> list[str]:
-    """The lines of one of pydantic's errors; a check of a whole section may give several.
+def faults_of(error: Any, root: Any) -> list[Fault]:
+    """What one of pydantic's errors says; that of a whole configuration may give several faults.
 
     Args:
         error: One of `ValidationError.errors()`.
         root: The model of the whole file, for the keys that are known somewhere.
     """
-    parts = [str(part) for part in error["loc"] if part != _KEY]
-    place = one_line(".".join(parts)) or "the file"
-    lines = _message(error, root).splitlines()
-    return [line if line.startswith(f"{place}.") else f"{place}: {line}" for line in lines]
+    path = tuple(str(part) for part in error["loc"] if part != _KEY)
+    return [Fault(path, line) for line in _message(error, root).splitlines()]
 
 
 def _message(error: Any, root: Any) -> str:
@@ -32,7 +32,8 @@ def _message(error: Any, root: Any) -> str:
         return "is not a name; put it between quotes"
     match error["type"]:
         case "extra_forbidden":
-            return f"unknown key; {_known_keys(error['loc'], root)}"
+            known = ", ".join(known_keys(error["loc"], root))
+            return f"unknown key; {f'known here: {known}' if known else 'remove it'}"
         case "missing":
             return "is missing and has no default"
         case "too_short":
@@ -52,14 +53,20 @@ def shown(value: object) -> str:
         return "a number of thousands of digits"
 
 
-def _known_keys(location: tuple[int | str, ...], root: Any) -> str:
+def known_keys(location: tuple[int | str, ...], root: Any) -> tuple[str, ...]:
+    """The keys beside the one at the location; none where any key may stand, or nothing is known.
+
+    Args:
+        location: Of one of pydantic's errors.
+        root: The model of the whole file.
+    """
     section = root
     for part in location[:-1]:
         field = section.model_fields.get(part)
         section = _section_of(field.annotation) if field else None
         if section is None:
-            return "remove it"
-    return f"known here: {', '.join(section.model_fields)}"
+            return ()
+    return tuple(section.model_fields)
 
 
 def _section_of(annotation: Any) -> Any:

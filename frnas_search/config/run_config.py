@@ -1,27 +1,14 @@
-"""What a run file may say, section by section, checked whole. The only place that knows pydantic.
-
-Every fault of a file is reported at once, with its path and what would be accepted.
-"""
+"""What a run file may say, section by section. What contradicts itself is for `contradictions`."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
-from frnas_search.config.messages import faults_of, one_line
 from frnas_search.config.values import (
     EnqueuedConfiguration,
     Families,
@@ -38,21 +25,12 @@ from frnas_search.config.values import (
 )
 from frnas_search.coordinator.failure_limits import FailureLimits
 from frnas_search.coordinator.limits import Limits
-from frnas_search.errors import RunFileError
 from frnas_search.optimizers.fidelity import Fidelity
-from results.objectives import NEEDS, OBJECTIVE_NAMES, objective
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
-from search_space.definition.faults import space_faults
-from search_space.definition.hyperparameters import DROP_PATH, MITIGATION, variant_name
 from workers.settings import EvaluationSettings, TrainingSettings
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_EPOCHS = 1_000_000
-# More than any data have: the range of a rank is not known before they are opened.
-_MOST_IDENTITIES = 10**9
-# Hyperparameters whose values or conditions follow from pictures and groups.
-_LATE = (variant_name(""), MITIGATION, DROP_PATH)
 
 
 class Section(BaseModel):
@@ -62,7 +40,6 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
-ValueT = TypeVar("ValueT")
 
 
 class SyntheticSection(Section):
@@ -78,12 +55,6 @@ class DataSection(Section):
     pack: Path | None = None
     synthetic: SyntheticSection | None = None
     group: str = "group"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DataSection:
-        if (self.pack is None) == (self.synthetic is None):
-            raise ValueError("give either `pack: FILE` or `synthetic: {}`, one of the two")
-        return self
 
 
 class DagSection(Section):
@@ -128,29 +99,6 @@ class SpaceSection(Section):
             **fields,
         )
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> SpaceSection:
-        if faults := space_faults(_known_beforehand(self.settings())):
-            raise ValueError("\n".join(faults))
-        return self
-
-
-def _known_beforehand(settings: SpaceSettings) -> SpaceSettings:
-    """The settings without what narrows a hyperparameter of which only the data tell the values.
-
-    Patterns are not backbones yet, and groups are not known; `space_preparation` checks the rest.
-    """
-
-    def kept(narrowed: Mapping[str, ValueT]) -> dict[str, ValueT]:
-        return {name: each for name, each in narrowed.items() if not name.startswith(_LATE)}
-
-    return replace(
-        settings,
-        fix=kept(settings.fix),
-        limit=kept(settings.limit),
-        priors=kept(settings.priors),
-    )
-
 
 class ConstraintsSection(Section):
     """What a candidate may cost at most; one that costs more is never trained.
@@ -177,15 +125,6 @@ class FidelitySection(Section):
     max_epochs: Annotated[int, Field(ge=1, le=_MOST_EPOCHS, strict=True)] = 27
     eta: Annotated[int, Field(ge=2, strict=True)] = 3
 
-    @model_validator(mode="after")
-    def _rising(self) -> FidelitySection:
-        if self.min_epochs > self.max_epochs:
-            raise ValueError(
-                f"min_epochs is {self.min_epochs} and max_epochs is {self.max_epochs}; "
-                "the first must not be larger"
-            )
-        return self
-
     def fidelity(self) -> Fidelity:
         """The same as the schedule's own record."""
         return Fidelity(min_epochs=self.min_epochs, max_epochs=self.max_epochs, eta=self.eta)
@@ -205,12 +144,6 @@ class StopSection(Section):
         """The same as the search's own record."""
         deadline = None if self.deadline is None else datetime.fromisoformat(self.deadline)
         return Limits(**{**self.model_dump(), "deadline": deadline})
-
-    @model_validator(mode="after")
-    def _ends(self) -> StopSection:
-        if all(getattr(self, name) is None for name in type(self).model_fields):
-            raise ValueError("every limit is null; give at least one, such as `trials: 200`")
-        return self
 
 
 class FailuresSection(Section):
@@ -281,15 +214,6 @@ class SearchSection(Section):
     virtual_time: bool = False
     slots: PositiveInt | None = None
 
-    @model_validator(mode="after")
-    def _slots_of_a_clock(self) -> SearchSection:
-        if self.slots is not None and not self.virtual_time:
-            raise ValueError(
-                "slots are those of a virtual clock; give `virtual_time: true` as well, or "
-                "`workers.local` for the workers to start here"
-            )
-        return self
-
 
 class WorkersSection(Section):
     """Where trials run: a scheduler's address, or workers started here."""
@@ -319,24 +243,6 @@ class RunConfig(Section):
     evaluation: EvaluationSection = EvaluationSection()
     search: SearchSection = SearchSection()
     workers: WorkersSection = WorkersSection()
-
-
-def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
-    """Check a whole run file and fill in its defaults.
-
-    Raises:
-        RunFileError: Every fault, one a line, each with its path.
-    """
-    faults: list[str] = []
-    config: RunConfig | None = None
-    try:
-        config = RunConfig.model_validate(dict(raw))
-    except ValidationError as error:
-        faults += [fault for each in error.errors() for fault in faults_of(each, RunConfig)]
-    faults += _faults_of_names(raw)
-    if faults or config is None:
-        raise RunFileError("\n".join(f"{where}: {fault}" for fault in faults))
-    return config
 
 
 def with_fixed_workers(config: RunConfig) -> RunConfig:
@@ -374,67 +280,3 @@ def _with_absolute(section: SectionT, name: str) -> SectionT:
     if path is None:
         return section
     return section.model_copy(update={name: path.expanduser().absolute()})
-
-
-def _faults_of_names(raw: Mapping[str, Any]) -> list[str]:
-    """What pydantic's types cannot say; reported beside its faults, not after them."""
-    faults = []
-    name, objectives = raw.get("name"), raw.get("objectives")
-    if isinstance(name, str) and not _NAME.fullmatch(name):
-        faults.append(f"name: {name!r} cannot be a folder's name; use letters, digits, . _ -")
-    if isinstance(objectives, list):
-        named = [each for each in objectives if isinstance(each, str)]
-        unknown = [each for each in dict.fromkeys(named) if each not in OBJECTIVE_NAMES]
-        faults += [
-            f"objectives: {each!r} is not one of {', '.join(OBJECTIVE_NAMES)}" for each in unknown
-        ]
-        if len(set(named)) < len(named):
-            faults.append("objectives: one is named twice; name each once")
-        faults += _faults_of_unmeasured(named, raw.get("evaluation"))
-    return faults + _faults_of_max_cost(objectives, raw.get("constraints"))
-
-
-def _faults_of_max_cost(objectives: object, constraints: object) -> list[str]:
-    """Limits on what is not minimised, or that nothing keeps within, or everything."""
-    section = constraints if isinstance(constraints, Mapping) else {}
-    limits = section.get("max_cost")
-    if objectives is None:
-        objectives = RunConfig.model_fields["objectives"].default
-    if not isinstance(limits, Mapping) or not isinstance(objectives, list | tuple):
-        return []
-    faults = []
-    for name, limit in limits.items():
-        # What is not a name is told elsewhere.
-        if isinstance(name, str) and (fault := _fault_of_max_cost(name, limit, objectives)):
-            faults.append(f"constraints.max_cost.{one_line(name)}: {fault}")
-    return faults
-
-
-def _fault_of_max_cost(name: str, limit: object, objectives: Sequence[object]) -> str | None:
-    if name not in objectives:
-        named = ", ".join(each for each in objectives if isinstance(each, str))
-        return f"is not an objective of this run; its objectives are {named}"
-    cost = _finite_number(limit)
-    if cost is None or name not in OBJECTIVE_NAMES:
-        return None  # told elsewhere
-    return objective(name, n_identities=_MOST_IDENTITIES).range_fault(cost)
-
-
-def _finite_number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _faults_of_unmeasured(objectives: list[str], evaluation: object) -> list[str]:
-    """Objectives that nothing would measure, which every trial would fail for."""
-    section = evaluation if isinstance(evaluation, Mapping) else {}
-    return [
-        f"objectives: {each!r} needs `evaluation.{NEEDS[each]}: true`"
-        for each in dict.fromkeys(objectives)
-        if each in NEEDS and not section.get(NEEDS[each])
-    ]

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from frnas_search.config.messages import one_line
-from frnas_search.config.run_config import RunConfig, parse_run_config
+from frnas_search.config.reading import RunFile, parse_run_file, sound_config
 from frnas_search.errors import RunFileError
 
+if TYPE_CHECKING:
+    from frnas_search.config.run_config import RunConfig
+    from search_space.fault import KeyPath
 
-class _Loader(yaml.SafeLoader):
-    """YAML without keys that are named twice, of which the library silently takes the last."""
 
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - the library's
-    ) -> dict[Hashable, Any]:
-        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for index, key in enumerate(names):
-            if any(key.value == other.value for other in names[:index]):
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: {key.value!r} is named twice; name it once")
-        return super().construct_mapping(node, deep)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repetition:
+    """A key that is named twice, of which the library silently takes the last."""
+
+    place: KeyPath
+    line: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.place[-1]!r} is named twice; name it once"
 
 
 def load_run_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
@@ -39,7 +39,29 @@ def load_run_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
     Raises:
         RunFileError: Every fault of the file, one a line.
     """
-    return parse_run_config(override(read_yaml(path), overrides), where=str(path))
+    return sound_config(read_run_file(path, overrides))
+
+
+def read_run_file(path: Path, overrides: tuple[str, ...] = ()) -> RunFile:
+    """What of a run file is sound, and everything that is wrong with the file itself.
+
+    Args:
+        path: A YAML file.
+        overrides: `a.b=c` each; the value is read as YAML.
+
+    Raises:
+        RunFileError: There is no such file, it is not YAML, or it holds no mapping.
+    """
+    raw, repetitions = _read(path)
+    unread = [_not_yaml(path, repetition) for repetition in repetitions]
+    unknown = {repetition.place for repetition in repetitions}
+    for text in overrides:
+        try:
+            raw = override(raw, (text,))
+        except RunFileError as error:
+            unread.append(str(error))
+            unknown.add(tuple(text.partition("=")[0].split(".")))
+    return parse_run_file(raw, where=str(path), unknown=unknown, unread=unread)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -48,17 +70,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         RunFileError: There is no such file, it is not YAML, or it holds no mapping.
     """
+    value, repetitions = _read(path)
+    if repetitions:
+        raise RunFileError("\n".join(_not_yaml(path, repetition) for repetition in repetitions))
+    return value
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[_Repetition]]:
     try:
-        value = _read_value(path.read_text(encoding="utf-8"))
+        value, repetitions = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunFileError(f"{path}: no such run file; configs/ has examples") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
-        raise RunFileError(f"{path}: not YAML; {one_line(str(error))}") from None
+        raise RunFileError(_not_yaml(path, error)) from None
     if not isinstance(value, dict):
         raise RunFileError(f"{path}: holds no mapping; a run file starts with `name: …`")
-    return value
+    return value, repetitions
+
+
+def _not_yaml(path: Path, reason: object) -> str:
+    return f"{path}: not YAML; {one_line(str(reason))}"
 
 
 def override(raw: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -107,15 +140,51 @@ def _read_value(text: str) -> Any:
     """What YAML text says.
 
     Raises:
+        yaml.YAMLError: It is not YAML, or a key is named twice.
+    """
+    value, repetitions = _parsed(text)
+    if repetitions:
+        raise yaml.YAMLError("; ".join(str(repetition) for repetition in repetitions))
+    return value
+
+
+def _parsed(text: str) -> tuple[Any, list[_Repetition]]:
+    """What YAML text says, and the keys that it names twice.
+
+    Raises:
         yaml.YAMLError: It is not YAML; also for a date that is none and for endless nesting, where
             the library lets other errors through.
     """
+    loader = yaml.SafeLoader(text)
     try:
-        return _deep_copy(yaml.load(text, Loader=_Loader))  # noqa: S506 - a SafeLoader
+        node = loader.get_single_node()
+        if node is None:
+            return None, []
+        value = _deep_copy(loader.construct_document(node))  # refuses a section inside itself
+        return value, list(_repetitions(node, ()))
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
     except ValueError as error:
         raise yaml.YAMLError(str(error)) from None
+    finally:
+        loader.dispose()
+
+
+def _repetitions(node: yaml.Node, place: KeyPath) -> Iterator[_Repetition]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repetitions(item, (*place, str(index)))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    names: set[str] = set()
+    for key, inner in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        here = (*place, key.value)
+        if key.value in names:
+            yield _Repetition(place=here, line=key.start_mark.line + 1)
+        names.add(key.value)
+        yield from _repetitions(inner, here)
 
 
 def _section_at(root: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:
@@ -132,7 +201,7 @@ def _section_at(root: dict[str, Any], parents: list[str], text: str) -> dict[str
 def _deep_copy(value: Any) -> Any:
     """Sections that YAML aliases share become sections of their own."""
     if isinstance(value, Mapping):
-        return {key: _deep_copy(each) for key, each in value.items()}
+        return {key: _deep_copy(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_deep_copy(each) for each in value]
+        return [_deep_copy(item) for item in value]
     return value

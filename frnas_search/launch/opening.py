@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from frnas_search.config.requests import preparation_request
 from frnas_search.config.run_config import with_fixed_workers
 from frnas_search.coordinator.publishing import FilePublisher
 from frnas_search.coordinator.replay import replay
@@ -22,7 +23,7 @@ from frnas_search.launch.run_entry import (
     begun_directory,
     refuse_changes,
     refuse_other_run,
-    resumed_config,
+    resumed_file,
 )
 from frnas_search.launch.wiring import OpenParts, wired_retraining, wired_search
 from frnas_search.optimizers.registry import open_optimizer
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from frnas_search.config.run_config import RunConfig
+    from frnas_search.config.reading import RunFile
     from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
     from frnas_search.coordinator.retrain import Retraining
 
@@ -53,19 +54,19 @@ class Search:
     first: tuple[Event, ...]
 
 
-def planned_search(config: RunConfig, runs_directory: Path) -> Blueprint:
-    """A new run under `runs_directory`, with its data and space found in order; writes nothing.
+def planned_search(run_file: RunFile, runs_directory: Path) -> Blueprint:
+    """A new run under `runs_directory`, with everything found in order; writes nothing.
 
     Raises:
-        RunFileError, DataError: Data or space have faults.
+        RunFileError: The run file, its data or its space have faults.
         RunExistsError: The directory holds another run.
     """
-    run = RunDirectory(runs_directory / config.name)
-    refuse_other_run(run)
-    config = with_fixed_workers(config)
-    prepared = prepare(config)
-    earlier = warm_start(config, prepared, runs_directory)
-    return blueprint_of(config, prepared, run=run, earlier=earlier)
+    run = RunDirectory(runs_directory / run_file.config.name)
+    if not run_file.unknown:  # its name may have a fault, and a fault is told first
+        refuse_other_run(run)
+    prepared = prepare(preparation_request(run_file, runs_directory=runs_directory))
+    config = with_fixed_workers(run_file.config)
+    return blueprint_of(config, prepared, run=run, earlier=prepared.warm_started)
 
 
 @contextlib.contextmanager
@@ -113,14 +114,16 @@ def resumed_search(
         RunLockedError: Another coordinator is at work on it.
         ReplayError: The optimizer does not propose what the log holds.
     """
-    config = with_fixed_workers(resumed_config(run, overrides))
-    prepared = prepare(config)
+    run_file = resumed_file(run, overrides)
+    prepared = prepare(preparation_request(run_file))
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
         view = fold(log)
         earlier = view.warm_started
         if earlier is None and not view.trials:  # killed before it could be written
-            earlier = warm_start(config, prepared, run.path.parent)
+            request = preparation_request(run_file, runs_directory=run.path.parent)
+            earlier = warm_start(request, prepared.space)
+        config = with_fixed_workers(run_file.config)
         blueprint = blueprint_of(config, prepared, run=run, earlier=earlier)
         refuse_changes(run, before=view.opened, now=blueprint.opened)
         with (
@@ -143,8 +146,9 @@ def retraining(
     Raises:
         As `resumed_search`.
     """
-    config = resumed_config(run, overrides)
-    blueprint = blueprint_of(config, prepare(config), run=run, earlier=None)
+    run_file = resumed_file(run, overrides)
+    prepared = prepare(preparation_request(run_file))
+    blueprint = blueprint_of(run_file.config, prepared, run=run, earlier=None)
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         view = fold(store.read())
         refuse_changes(run, before=view.opened, now=blueprint.opened)

@@ -1,37 +1,41 @@
-"""All that can be found wrong with a run file's data and space before anything is spent."""
+"""All that can be found wrong with a run file before anything is spent, in one round."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_cache_path
-
-from frnas_search.errors import RunFileError
-from frnas_search.launch.constraints import MOST_REFUSALS
-from frnas_search.launch.space_preparation import PreparedSpace, prepare_space, words_of
-from frnas_search.launch.space_samples import constraint_faults, is_foreseen, sample_statistics
+from frnas_search.launch.data_preparation import OpenedData, open_data
+from frnas_search.launch.space_preparation import (
+    PreparedSpace,
+    SpaceFindings,
+    describe_left_out,
+    limit_faults,
+    prepare_space,
+)
 from frnas_search.optimizers.registry import sampler_faults
-from frnas_search.optimizers.warm_start import earlier_results
+from frnas_search.optimizers.warm_start import EarlierRuns, earlier_results, read_earlier_runs
 from results.objectives import Objective, objective
 from search_space.definition.families import families_in_use
-from search_space.definition.space import fingerprint, sample
-from workers.data.packs.pack import open_pack, pack_faults
-from workers.data.synthetic import SyntheticSettings, synthetic_pack
-from workers.errors import DataError
+from search_space.definition.space import fingerprint
+from search_space.fault import Fault
 from workers.settings import DataSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from frnas_search.config.run_config import DataSection, RunConfig
+    from frnas_search.config.requests import PreparationRequest
     from frnas_search.launch.constraints import CostModel
+    from frnas_search.launch.data_preparation import Pictures
     from results.events import WarmStarted
     from search_space.candidate import SpaceSettings, Value
+    from workers.data.packs.pack import Pack
 
 logger = logging.getLogger(__name__)
+
+# The one that learns from the results of other runs.
+_LEARNS = "smac"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Prepared:
         costs: What every candidate will cost, for constraints.
         data_record: For the log: digest, split, group and the labels of the group column.
         space_record: For the log: preset and fingerprint, and what was left out of it.
+        warm_started: What other runs tell; None when nobody asks, or would listen.
     """
 
     data: DataSettings
@@ -54,118 +59,149 @@ class Prepared:
     objectives: tuple[Objective, ...]
     data_record: dict[str, Any]
     space_record: dict[str, Any]
+    warm_started: WarmStarted | None = None
 
 
-def prepare(config: RunConfig) -> Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What came of looking at all that a run file asks for.
+
+    Attributes:
+        data: The pack; of pictures that the operator described, only these.
+        space: What came of preparing it.
+        earlier: Runs to learn from; None when nobody asks, or would listen.
+        faults: All of the run file, its data and its space.
+    """
+
+    data: OpenedData
+    space: SpaceFindings
+    earlier: EarlierRuns | None
+    faults: tuple[Fault, ...]
+
+
+def prepare(request: PreparationRequest) -> Prepared:
     """Open the data, check it against the run file, and try out every backbone of the space.
 
     Raises:
-        RunFileError: Every fault of data and space, one a line.
-        DataError: The pack cannot be opened.
+        RunFileError: Every fault of the run file, its data and its space, one a line.
     """
-    pack = open_pack(pack_path(config.data))
-    group = config.data.group
-    faults = pack_faults(pack, group)
-    labels = pack.groups[group].used_labels if group in pack.groups else ()
-    found = prepare_space(config, in_channels=pack.channels, image_size=pack.size, groups=labels)
-    faults += sampler_faults(config.search.sampler)
-    n_identities = pack.n_identities("val")
-    objectives = tuple(objective(name, n_identities=n_identities) for name in config.objectives)
-    faults += _max_cost_faults(objectives, config.constraints.max_cost)
-    faults += found.faults or _constraint_faults(found, config.constraints.limits())
-    if faults:
-        raise RunFileError("\n".join(faults))
-    for each in found.left_out:
-        logger.warning("space.families.%s: %s", each.family, words_of(each, pack.size))
+    found = inspect(request)
+    pack, space, group = found.data.pack, found.space.prepared, found.data.group
+    if found.faults or request.file.unread or pack is None or space is None:
+        raise request.file.refusal(found.faults)
+    _warn(request, space, pack.size)
+    labels = pack.groups[group].used_labels
     return Prepared(
         data=DataSettings(pack=str(pack.path), digest=pack.digest, group=group),
-        space=found.settings,
-        enqueued=found.enqueued,
-        costs=found.costs,
-        objectives=objectives,
+        space=space.settings,
+        enqueued=space.enqueued,
+        costs=space.costs,
+        objectives=_objectives(request, pack),
         data_record={
             "digest": pack.digest,
             "split": "val",
             "group": group,
             "groups": {group: list(labels)},
         },
-        space_record=_space_record(found),
+        space_record=_space_record(space),
+        warm_started=_warm_started(request, found.earlier, space.settings),
     )
 
 
-def warm_start(config: RunConfig, prepared: Prepared, runs_directory: Path) -> WarmStarted | None:
-    """What the runs of `search.warm_start` tell; None when nobody asks, or would listen.
+def inspect(
+    request: PreparationRequest, *, stated: Pictures | None = None, remedy: str = ""
+) -> Inspection:
+    """Look at all that a run file asks for; what hangs on a part with a fault is left out.
 
     Args:
-        config: The run file.
-        prepared: Its space.
-        runs_directory: Where runs lie that are given by name.
+        request: What the run file asks for, with the faults that it has itself.
+        stated: As for `open_data`.
+        remedy: Likewise.
+    """
+    data = open_data(request.data, stated=stated, remedy=remedy)
+    space = prepare_space(request.space, data.pictures)
+    earlier = _earlier_runs(request)
+    return Inspection(
+        data=data,
+        space=space,
+        earlier=earlier,
+        faults=(
+            *request.file.faults,
+            *data.faults,
+            *(() if request.sampler is None else sampler_faults(request.sampler)),
+            *_max_cost_faults(request, data.pack),
+            *space.faults,
+            *limit_faults(request.space, space),
+            *(() if earlier is None else earlier.faults),
+        ),
+    )
+
+
+def warm_start(request: PreparationRequest, space: SpaceSettings) -> WarmStarted | None:
+    """What the runs of `search.warm_start` tell; None when nobody asks, or would listen.
 
     Raises:
         RunFileError: Every run that is not there or cannot be read, one a line.
     """
-    if not config.search.warm_start:
+    earlier = _earlier_runs(request)
+    if earlier is not None and earlier.faults:
+        raise request.file.refusal(earlier.faults)
+    return _warm_started(request, earlier, space)
+
+
+def _earlier_runs(request: PreparationRequest) -> EarlierRuns | None:
+    asked = request.warm_start
+    if asked is None or request.sampler not in (_LEARNS, None):
         return None
-    if config.search.sampler != "smac":
+    return read_earlier_runs(asked.runs, asked.directory)
+
+
+def _warm_started(
+    request: PreparationRequest, earlier: EarlierRuns | None, space: SpaceSettings
+) -> WarmStarted | None:
+    if earlier is None:
+        return None
+    return earlier_results(earlier, objectives=request.objectives, space=space)
+
+
+def _warn(request: PreparationRequest, space: PreparedSpace, image_size: int) -> None:
+    """What is not wrong, and may not be what was meant."""
+    if request.warm_start is not None and request.sampler != _LEARNS:
         logger.warning(
             "search.warm_start: %s does not learn from earlier results; smac does",
-            config.search.sampler,
+            request.sampler,
         )
-        return None
-    return earlier_results(
-        config.search.warm_start,
-        runs_directory=runs_directory,
-        objectives=config.objectives,
-        space=prepared.space,
-    )
+    for variant in space.left_out:
+        described = describe_left_out(variant, image_size)
+        logger.warning("space.families.%s: %s", variant.family, described)
 
 
-def _max_cost_faults(objectives: Sequence[Objective], max_costs: Mapping[str, float]) -> list[str]:
+def _objectives(request: PreparationRequest, pack: Pack) -> tuple[Objective, ...]:
+    n_identities = pack.n_identities("val")
+    return tuple(objective(name, n_identities=n_identities) for name in request.objectives)
+
+
+def _max_cost_faults(request: PreparationRequest, pack: Pack | None) -> list[Fault]:
     """The range of a rank is known with the people."""
+    if pack is None:
+        return []
+    costs = request.max_costs
     return [
-        f"constraints.max_cost.{each.name}: {fault}"
-        for each in objectives
-        if each.name in max_costs and (fault := each.range_fault(max_costs[each.name]))
+        Fault(("constraints", "max_cost", minimised.name), message)
+        for minimised in _objectives(request, pack)
+        if minimised.name in costs and (message := minimised.range_fault(costs[minimised.name]))
     ]
 
 
-def _constraint_faults(found: PreparedSpace, limits: Mapping[str, float]) -> list[str]:
-    """The optimizer would look for minutes for what is not there; what is enqueued is there."""
-    if found.enqueued or not any(map(is_foreseen, limits)):
-        return []
-    drawn = sample(found.settings, MOST_REFUSALS, seed=0)
-    return constraint_faults(sample_statistics(drawn, found.settings, found.costs, limits))
-
-
-def _space_record(found: PreparedSpace) -> dict[str, Any]:
+def _space_record(space: PreparedSpace) -> dict[str, Any]:
     """What a run's log and manifest say of its space."""
     record: dict[str, Any] = {
-        "preset": found.settings.preset,
-        "fingerprint": fingerprint(found.settings),
+        "preset": space.settings.preset,
+        "fingerprint": fingerprint(space.settings),
     }
-    if found.timm is not None:
-        record["timm"] = found.timm
+    if space.timm is not None:
+        record["timm"] = space.timm
         record["families"] = {
-            family: list(names) for family, names in families_in_use(found.settings).items()
+            family: list(names) for family, names in families_in_use(space.settings).items()
         }
     return record
-
-
-def pack_path(data: DataSection) -> Path:
-    """The absolute path of the pack; the embedded data set is made when it is not there yet.
-
-    Raises:
-        DataError: The embedded data set cannot be written.
-    """
-    if data.pack is not None:
-        return data.pack.expanduser().absolute()
-    assert data.synthetic is not None, "the section has one of the two"
-    settings = SyntheticSettings(**data.synthetic.model_dump())
-    cache = user_cache_path("frnas")
-    try:
-        return synthetic_pack(settings, cache)
-    except OSError as error:
-        raise DataError(
-            f"{cache}: the embedded data set cannot be written there ({error.strerror}); "
-            "set XDG_CACHE_HOME to a writable folder"
-        ) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from frnas_search.config.run_config import RunConfig, parse_run_config
+from frnas_search.config.reading import FileFaults, RunFile, parse_run_config
+from frnas_search.config.run_config import RunConfig
 from frnas_search.config.run_file import override, read_yaml
 from frnas_search.errors import RunChangedError, RunFileError
 from results.errors import RunExistsError
@@ -25,6 +26,16 @@ CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
 _LEFT_BY_A_START = frozenset(
     {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
 )
+
+
+def resumed_file(run: RunDirectory, overrides: tuple[str, ...]) -> RunFile:
+    """The run's own run file with limits or workers changed.
+
+    Raises:
+        As `resumed_config`.
+    """
+    found = FileFaults(where=str(run.run_yaml))
+    return RunFile(config=resumed_config(run, overrides), found=found)
 
 
 def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:

@@ -1,27 +1,43 @@
-"""From the space that a run file asks for to the one that is searched, with every fault it has."""
+"""From the space that a run file asks for to the one that is searched, with every fault it has.
+
+A part with a fault is left out and the rest is checked without it, as far as that means anything.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from frnas_search.launch.constraints import CostModel, violations
-from search_space.definition.decode import complete, configuration_faults, decode
-from search_space.definition.faults import space_faults, suggestion
-from search_space.definition.published import PUBLISHED, published_configuration
-from search_space.definition.space import as_defined, definition_faults, read_definition
-from search_space.errors import EmptySpaceError, InvalidConfigurationError
+from frnas_search.launch.constraints import MOST_REFUSALS, CostModel
+from frnas_search.launch.enqueued import CAUTION, KnownSpace, check_enqueued
+from frnas_search.launch.space_samples import constraint_faults, is_foreseen, sample_statistics
+from search_space.definition.families import NAMED_FAMILIES
+from search_space.definition.faults import space_faults
+from search_space.definition.hyperparameters import DROP_PATH, FAMILY, MITIGATION, variant_name
+from search_space.definition.soundness import (
+    has_meaning,
+    only_narrows,
+    sound_settings,
+    widened,
+)
+from search_space.definition.space import definition_faults, read_definition, sample
+from search_space.errors import UnreadableSpaceError
+from search_space.fault import Fault, is_at
 from workers.processes.preflight import resolved_families
 
 if TYPE_CHECKING:
-    from frnas_search.config.run_config import RunConfig
+    from frnas_search.config.requests import SpaceRequest
+    from frnas_search.launch.data_preparation import Pictures
     from search_space.candidate import SpaceSettings, Value
     from search_space.definition.variants import LeftOut, Resolution
-
+    from search_space.fault import KeyPath
 
 logger = logging.getLogger(__name__)
+
+_FILE = ("space", "file")
+_FAMILIES = ("space", "families")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +49,6 @@ class PreparedSpace:
         enqueued: Configurations to begin with, each as the space's samples are.
         left_out: timm variants that a pattern matched and that do not work at this size.
         timm: Version of timm that was asked; None where it was not.
-        faults: A sentence each; the rest means little if there is one.
     """
 
     settings: SpaceSettings
@@ -41,115 +56,188 @@ class PreparedSpace:
     costs: CostModel
     left_out: tuple[LeftOut, ...]
     timm: str | None
-    faults: tuple[str, ...]
 
 
-def prepare_space(
-    config: RunConfig, *, in_channels: int, image_size: int, groups: Sequence[str]
-) -> PreparedSpace:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceFindings:
+    """What came of preparing a space.
+
+    Attributes:
+        prepared: Without the parts that have faults; None where too little is left, or the
+            pictures are not known.
+        faults: Those that were not told yet.
+        broken: Places of the space with a fault, told now or before.
+    """
+
+    prepared: PreparedSpace | None
+    faults: tuple[Fault, ...]
+    broken: frozenset[KeyPath]
+
+
+def prepare_space(request: SpaceRequest, pictures: Pictures | None) -> SpaceFindings:
     """Find the backbones, read the user's own space, and check what is enqueued.
 
     Args:
-        config: A run file without faults of its own.
-        in_channels: 1 or 3.
-        image_size: Side of the pictures in pixels.
-        groups: Labels of the group column.
+        request: Which space.
+        pictures: What it is for; None where they are not known, so that less can be checked.
     """
-    faults: list[str] = []
-    settings = config.space.settings()
-    if "mitigation" in settings.tuned:
-        settings = replace(settings, groups=tuple(groups))
-    resolution = _resolution(config, in_channels=in_channels, image_size=image_size)
+    told = _Told(broken={path for path in request.broken if path[:1] == ("space",)})
+    resolution = _resolution(request, pictures, told.broken)
+    settings = _with_data(request.settings, pictures, resolution)
     if resolution is not None:
-        faults += resolution.faults
-        if not resolution.faults:
-            settings = replace(
-                settings,
-                families=resolution.names,
-                drop_path_families=resolution.drop_path_families,
-            )
-    faults += space_faults(settings)
-    settings = _with_definition(config, settings, faults)
-    costs = CostModel(
-        in_channels=in_channels,
-        image_size=image_size,
-        backbones={}
-        if resolution is None
-        else {record.name: record for each in resolution.families.values() for record in each},
+        told.add(resolution.faults)
+    undecided = _undecided(settings, pictures)
+    sound = _sound(settings, told, undecided)
+    sound = _with_definition(request, sound, told, is_complete=not undecided)
+    costs = None if pictures is None else _costs(pictures, resolution)
+    known = KnownSpace(
+        settings=sound, costs=costs, undecided=undecided, broken=frozenset(told.broken)
     )
-    enqueued = () if faults else _enqueued(config, settings, costs, faults)
-    return PreparedSpace(
-        settings=settings,
-        enqueued=enqueued,
-        costs=costs,
-        left_out=resolution.left_out if resolution is not None else (),
-        timm=resolution.timm if resolution is not None else None,
-        faults=tuple(faults),
+    enqueued = check_enqueued(request, known)
+    told.add(enqueued.faults)
+    prepared = None
+    if sound is not None and costs is not None:
+        prepared = PreparedSpace(
+            settings=sound,
+            enqueued=enqueued.configurations,
+            costs=costs,
+            left_out=() if resolution is None else resolution.left_out,
+            timm=None if resolution is None else resolution.timm,
+        )
+    return SpaceFindings(
+        prepared=prepared, faults=tuple(told.faults), broken=frozenset(told.broken)
     )
 
 
-def named_configuration(
-    named: str | Mapping[str, Value], settings: SpaceSettings
-) -> dict[str, Value]:
-    """The complete configuration that a run file or an operator names or writes out.
+def limit_faults(request: SpaceRequest, found: SpaceFindings) -> list[Fault]:
+    """That constraints leave nothing, as far as samples can tell; what is enqueued is there.
 
-    Raises:
-        KeyError: There is no published configuration of this name.
+    The optimizer would look for minutes for what is not there.
     """
-    if isinstance(named, str):
-        return complete(published_configuration(named, settings), settings)
-    return complete(named, settings)
+    is_enqueued = request.enqueued or is_at(("search", "enqueue"), request.broken)
+    if found.prepared is None or is_enqueued or not only_narrows(found.broken):
+        return []
+    if not any(map(is_foreseen, request.limits)):
+        return []
+    settings = found.prepared.settings
+    drawn = sample(settings, MOST_REFUSALS, seed=0)
+    statistics = sample_statistics(drawn, settings, found.prepared.costs, request.limits)
+    return _cautious(constraint_faults(statistics), found.broken)
 
 
-def words_of(left_out: LeftOut, image_size: int) -> str:
+def describe_left_out(left_out: LeftOut, image_size: int) -> str:
     """Why a variant is not searched, in a sentence."""
     hint = f"; it works at {left_out.works_at} pixels" if left_out.works_at is not None else ""
     return f"{left_out.name} is left out at {image_size} pixels ({left_out.reason}){hint}"
 
 
-def _resolution(config: RunConfig, *, in_channels: int, image_size: int) -> Resolution | None:
-    if "timm" not in config.space.settings().sources_in_use:
+@dataclass(slots=True, kw_only=True)
+class _Told:
+    """Faults so far, and the places of the space that have one."""
+
+    broken: set[KeyPath]
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            self.faults.append(fault)
+            if fault.path[:1] == ("space",):
+                self.broken.add(fault.path)
+
+
+def _resolution(
+    request: SpaceRequest, pictures: Pictures | None, broken: Collection[KeyPath]
+) -> Resolution | None:
+    """What timm says of the families, as far as it is known which are meant."""
+    settings = request.settings
+    if pictures is None or "timm" not in widened(settings, broken).sources_in_use:
+        return None
+    requested = {
+        family: names
+        for family, names in settings.families.items()
+        if names or family in NAMED_FAMILIES
+    }
+    is_shipped_list = not settings.families and not is_at(_FAMILIES, broken)
+    if not requested and not (is_shipped_list and has_meaning(broken)):
         return None
     logger.info("trying the timm models out; the first time takes a good second for every three")
-    return resolved_families(config.space.families, in_channels=in_channels, image_size=image_size)
+    return resolved_families(
+        requested, in_channels=pictures.in_channels, image_size=pictures.image_size
+    )
+
+
+def _with_data(
+    settings: SpaceSettings, pictures: Pictures | None, resolution: Resolution | None
+) -> SpaceSettings:
+    """The settings with what pictures, groups and timm tell."""
+    if pictures is not None and pictures.groups is not None and "mitigation" in settings.tuned:
+        settings = replace(settings, groups=pictures.groups)
+    if resolution is None:
+        return settings
+    return replace(
+        settings,
+        families=resolution.names,
+        drop_path_families=resolution.drop_path_families,
+    )
+
+
+def _undecided(settings: SpaceSettings, pictures: Pictures | None) -> tuple[str, ...]:
+    """Beginnings of the names of hyperparameters of which the data would tell the values."""
+    names: tuple[str, ...] = ()
+    if pictures is None and "timm" in settings.sources_in_use:
+        names += (variant_name(""), DROP_PATH)
+    if (pictures is None or pictures.groups is None) and "mitigation" in settings.tuned:
+        names += (MITIGATION,)
+    return names
+
+
+def _sound(
+    settings: SpaceSettings, told: _Told, undecided: tuple[str, ...]
+) -> SpaceSettings | None:
+    """The settings without what is broken; of what only the data tell, the faults are told now."""
+    sound = sound_settings(settings, told.broken, undecided=undecided)
+    if sound is None:
+        return None
+    faults = space_faults(sound)
+    told.add(fault for fault in faults if _is_of_data(fault.path))
+    told.broken |= {fault.path for fault in faults}
+    return sound_settings(settings, told.broken, undecided=undecided)
+
+
+def _is_of_data(path: KeyPath) -> bool:
+    is_narrowing = path[1:2] in (("fix",), ("limit",), ("priors",)) and len(path) > 2
+    return is_narrowing and path[2].startswith((FAMILY, variant_name(""), DROP_PATH, MITIGATION))
 
 
 def _with_definition(
-    config: RunConfig, settings: SpaceSettings, faults: list[str]
-) -> SpaceSettings:
-    if config.space.file is None or faults:
-        return settings
+    request: SpaceRequest, sound: SpaceSettings | None, told: _Told, *, is_complete: bool
+) -> SpaceSettings | None:
+    """The settings with the user's own space, if that is one of the preset's."""
+    if request.file is None or is_at(_FILE, told.broken):
+        return sound
     try:
-        definition = read_definition(config.space.file.expanduser())
-    except EmptySpaceError as error:
-        faults.append(str(error))
-        return settings
-    defined = replace(settings, definition=definition)
-    faults += definition_faults(defined)
-    return defined
+        definition = read_definition(request.file.expanduser())
+    except UnreadableSpaceError as error:
+        told.add([error.fault])
+        return sound
+    if sound is None or not is_complete:
+        return sound
+    defined = replace(sound, definition=definition)
+    faults = definition_faults(defined)
+    told.add(_cautious(faults, told.broken))
+    return sound if faults else defined
 
 
-def _enqueued(
-    config: RunConfig, settings: SpaceSettings, costs: CostModel, faults: list[str]
-) -> tuple[Mapping[str, Value], ...]:
-    configurations = []
-    limits = config.constraints.limits()
-    for index, named in enumerate(config.search.enqueue):
-        field = f"search.enqueue.{index}"
-        if isinstance(named, str) and named not in PUBLISHED:
-            faults.append(
-                f"{field}: there is no configuration {named!r}; {suggestion(named, PUBLISHED)} "
-                f"Known: {', '.join(PUBLISHED)}"
-            )
-            continue
-        configuration = named_configuration(named, settings)
-        wrong = configuration_faults(configuration, settings)
-        if not wrong:
-            wrong = violations(costs.predicted(decode(configuration, settings)), limits)
-        if not wrong:
-            try:
-                configurations.append(as_defined(configuration, settings))
-            except InvalidConfigurationError as error:
-                wrong = [str(error)]
-        faults += [f"{field}: {fault}" for fault in wrong]
-    return tuple(configurations)
+def _costs(pictures: Pictures, resolution: Resolution | None) -> CostModel:
+    variants = () if resolution is None else resolution.families.values()
+    return CostModel(
+        in_channels=pictures.in_channels,
+        image_size=pictures.image_size,
+        backbones={record.name: record for records in variants for record in records},
+    )
+
+
+def _cautious(faults: Iterable[Fault], broken: Collection[KeyPath]) -> list[Fault]:
+    """The faults; with a word of caution where a part that was left out may be the reason."""
+    caution = CAUTION if broken else ""
+    return [replace(fault, message=f"{fault.message}{caution}") for fault in faults]

@@ -18,6 +18,7 @@ from search_space.candidate import (
 from search_space.cell import NO_OPERATION
 from search_space.definition.decode import complete, decode
 from search_space.definition.hyperparameters import edge_name
+from search_space.fault import Fault
 from search_space.prediction import Cost
 
 if TYPE_CHECKING:
@@ -74,29 +75,31 @@ def sample_statistics(
         costs: What candidates cost.
         limits: As `constraints` in the run file.
     """
-    completed = [complete(each, settings) for each in configurations]
-    candidates = [decode(each, settings) for each in completed]
-    counts = Counter(source_of(each.architecture) for each in candidates)
+    completed = [complete(configuration, settings) for configuration in configurations]
+    candidates = [decode(configuration, settings) for configuration in completed]
+    counts = Counter(source_of(candidate.architecture) for candidate in candidates)
     foreseen = {name: limit for name, limit in limits.items() if is_foreseen(name)}
-    exceeded = [_exceeded(each, costs, foreseen) for each in candidates] if foreseen else []
+    checked = candidates if foreseen else []
+    exceeded = [_exceeded(candidate, costs, foreseen) for candidate in checked]
     return SampleStatistics(
         n=len(candidates),
         by_source={source: counts[source] for source in settings.sources_in_use},
-        refused_by={name: sum(name in each for each in exceeded) for name in foreseen},
-        refused=sum(bool(each) for each in exceeded),
+        refused_by={name: sum(name in names for names in exceeded) for name in foreseen},
+        refused=sum(bool(names) for names in exceeded),
         cells=_cell_statistics(completed, candidates, settings),
     )
 
 
-def constraint_faults(statistics: SampleStatistics) -> list[str]:
+def constraint_faults(statistics: SampleStatistics) -> list[Fault]:
     """That a search would find nothing to train, as far as so many samples can tell."""
     if statistics.refused < statistics.n or statistics.n < MOST_REFUSALS:
         return []
     names = " and ".join(name for name, count in statistics.refused_by.items() if count)
-    return [
-        f"constraints: none of {statistics.n:,} samples of the space keeps within {names}; loosen "
+    message = (
+        f"none of {statistics.n:,} samples of the space keeps within {names}; loosen "
         "it, or narrow the space to smaller networks (`frnas space sample` shows what they cost)"
-    ]
+    )
+    return [Fault(("constraints",), message)]
 
 
 def is_foreseen(limit: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from frnas_search.errors import RunFileError
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
+from search_space.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +55,7 @@ def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
         RunFileError: It needs a library that is not installed.
     """
     if faults := sampler_faults(sampler):
-        raise RunFileError("\n".join(faults))
+        raise RunFileError("\n".join(str(fault) for fault in faults))
     options: dict[str, Any] = {"seed": problem.seed, "enqueued": problem.enqueued}
     if problem.accepts is not None:
         options["accepts"] = problem.accepts
@@ -73,11 +74,12 @@ def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
     yield OptunaOptimizer(*common, kind=sampler, **options)
 
 
-def sampler_faults(sampler: Sampler) -> list[str]:
+def sampler_faults(sampler: Sampler) -> list[Fault]:
     """What is missing for a sampler."""
     if sampler in ("smac", "random") or importlib.util.find_spec("optuna") is not None:
         return []
-    return [
-        f"search.sampler: {sampler} needs Optuna, which is not installed; install it with "
+    message = (
+        f"{sampler} needs Optuna, which is not installed; install it with "
         "`pip install 'frnas[optuna]'`, or give smac or random"
-    ]
+    )
+    return [Fault(("search", "sampler"), message)]

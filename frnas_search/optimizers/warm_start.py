@@ -7,9 +7,9 @@ other runs may go on, change or be gone.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frnas_search.errors import RunFileError
 from results.errors import ResultsError
 from results.events import WarmStarted
 from results.query import load_view
@@ -18,9 +18,10 @@ from results.trial import EarlierResult
 from search_space.definition.decode import complete, configuration_faults
 from search_space.definition.space import as_defined
 from search_space.errors import InvalidConfigurationError
+from search_space.fault import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from results.trial import Configuration
@@ -31,27 +32,50 @@ if TYPE_CHECKING:
 _ILLEGAL = "with a configuration that is not of this space"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRuns:
+    """Other runs as their logs tell.
+
+    Attributes:
+        views: Each run's name and what is known of it; one that is named twice is there once.
+        faults: Every run that is not there or cannot be read.
+    """
+
+    views: tuple[tuple[str, RunView], ...]
+    faults: tuple[Fault, ...]
+
+
+def read_earlier_runs(runs: Mapping[int, str], runs_directory: Path) -> EarlierRuns:
+    """Read the logs of other runs.
+
+    Args:
+        runs: Place in `search.warm_start` -> a folder, or a name under `runs_directory`.
+        runs_directory: Where runs lie that are given by name.
+    """
+    faults: list[Fault] = []
+    views: dict[Path, tuple[str, RunView]] = {}
+    for index, text in runs.items():
+        try:
+            run: RunDirectory = resolve_run(text, runs_directory=runs_directory)
+            views.setdefault(run.path.resolve(), (run.name, load_view(run)[0]))
+        except ResultsError as error:
+            faults.append(Fault(("search", "warm_start", str(index)), str(error)))
+    return EarlierRuns(views=tuple(views.values()), faults=tuple(faults))
+
+
 def earlier_results(
-    runs: Sequence[str],
-    *,
-    runs_directory: Path,
-    objectives: Sequence[str],
-    space: SpaceSettings,
+    runs: EarlierRuns, *, objectives: Sequence[str], space: SpaceSettings
 ) -> WarmStarted:
     """Every finished success of the runs that says something about this one.
 
     Args:
-        runs: Folders, or names under `runs_directory`; one that is named twice counts once.
-        runs_directory: Where runs lie that are given by name.
+        runs: Without faults.
         objectives: What this run minimises; a result needs a cost of each.
         space: Whose configurations count.
-
-    Raises:
-        RunFileError: Every run that is not there or cannot be read, one a line.
     """
     results: list[EarlierResult] = []
     left_out: Counter[str] = Counter()
-    for name, view in _views(runs, runs_directory):
+    for name, view in runs.views:
         for trial in view.trials.values():
             if trial.costs is None:
                 continue
@@ -63,7 +87,7 @@ def earlier_results(
     return WarmStarted(results=tuple(results), left_out=dict(left_out))
 
 
-def describe(found: WarmStarted) -> str:
+def describe_warm_start(found: WarmStarted) -> str:
     """How many results are used, of which runs, and why others are not, in one line."""
     runs = ", ".join(dict.fromkeys(result.run for result in found.results))
     used = f"{len(found.results)} earlier results" + (f" of {runs}" if runs else "")
@@ -71,21 +95,6 @@ def describe(found: WarmStarted) -> str:
         return used
     reasons = ", ".join(f"{n} {reason}" for reason, n in found.left_out.items())
     return f"{used}; left out: {reasons}"
-
-
-def _views(runs: Sequence[str], runs_directory: Path) -> Iterator[tuple[str, RunView]]:
-    """Each run's name and what is known of it, all of them read before the first is given."""
-    faults: list[str] = []
-    views: dict[Path, tuple[str, RunView]] = {}
-    for index, text in enumerate(runs):
-        try:
-            run: RunDirectory = resolve_run(text, runs_directory=runs_directory)
-            views.setdefault(run.path.resolve(), (run.name, load_view(run)[0]))
-        except ResultsError as error:
-            faults.append(f"search.warm_start.{index}: {error}")
-    if faults:
-        raise RunFileError("\n".join(faults))
-    yield from views.values()
 
 
 def _result(

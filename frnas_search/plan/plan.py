@@ -23,10 +23,13 @@ from search_space.definition.space import sample
 from workers.data.packs.pack import open_pack
 
 if TYPE_CHECKING:
-    from frnas_search.config.run_config import RunConfig
+    from collections.abc import Mapping
+
     from frnas_search.launch.preparation import Prepared
+    from frnas_search.optimizers.fidelity import Fidelity
     from frnas_search.plan.forecast import Forecast
     from results.view import RunView
+    from workers.settings import TrainingSettings
 
 Document = dict[str, Any]
 
@@ -38,15 +41,21 @@ class Plan:
     """Everything the document is made of.
 
     Attributes:
+        run: Its name.
+        limits: In force or null, by name.
         n_workers: That work side by side.
         sizes: None where no sample of the space keeps within the constraints.
+        checkpoint_gb: What checkpoints may take on disk; None for no limit.
     """
 
-    config: RunConfig
+    run: str
+    fidelity: Fidelity
+    limits: Mapping[str, Any]
     forecast: Forecast
     pace: Pace | None
     n_workers: int
     sizes: CheckpointSizes | None
+    checkpoint_gb: float | None
 
 
 def plan_schema() -> Document:
@@ -56,16 +65,30 @@ def plan_schema() -> Document:
     return document
 
 
-def sampled_sizes(config: RunConfig, prepared: Prepared, n_samples: int) -> CheckpointSizes | None:
-    """Checkpoints of random configurations of the space that keep within the constraints."""
-    limits = config.constraints.limits()
+def sampled_sizes(
+    prepared: Prepared,
+    recipe: TrainingSettings,
+    limits: Mapping[str, float],
+    *,
+    n_samples: int,
+    seed: int,
+) -> CheckpointSizes | None:
+    """Checkpoints of random configurations of the space that keep within the constraints.
+
+    Args:
+        prepared: The space, and the pack whose people are classes.
+        recipe: How all configurations are trained.
+        limits: What a candidate may cost, by name.
+        n_samples: Configurations to draw.
+        seed: That they are drawn from.
+    """
     training = Training(
         n_classes=open_pack(Path(prepared.data.pack)).n_identities("train"),
-        has_momentum=config.training.momentum > 0.0,
-        has_average=config.training.ema_decay > 0.0,
+        has_momentum=recipe.momentum > 0.0,
+        has_average=recipe.ema_decay > 0.0,
     )
     sizes = []
-    for configuration in sample(prepared.space, n_samples, seed=config.seed):
+    for configuration in sample(prepared.space, n_samples, seed=seed):
         candidate = decode(configuration, prepared.space)
         cost = prepared.costs.predicted(candidate)
         if not violations(cost, limits):
@@ -90,12 +113,12 @@ def pace_of_run(view: RunView, name: str) -> Pace:
 
 def plan_document(plan: Plan) -> Document:
     """Schema `frnas.plan/1`."""
-    config, forecast = plan.config, plan.forecast
+    fidelity, forecast = plan.fidelity, plan.forecast
     return {
         "schema": "frnas.plan/1",
-        "run": config.name,
-        "fidelity": {"eta": config.fidelity.eta, "rungs": list(config.fidelity.fidelity().rungs)},
-        "limits": config.stop.model_dump(),
+        "run": plan.run,
+        "fidelity": {"eta": fidelity.eta, "rungs": list(fidelity.rungs)},
+        "limits": dict(plan.limits),
         "workers": plan.n_workers,
         "round": _round(forecast),
         "search": {
@@ -138,7 +161,7 @@ def _checkpoints(plan: Plan) -> Document | None:
     if plan.sizes is None:
         return None
     kept = n_files(plan.forecast.ending)
-    gigabytes = plan.config.workers.checkpoint_gb
+    gigabytes = plan.checkpoint_gb
     return {
         **asdict(plan.sizes),
         "kept_files": kept,

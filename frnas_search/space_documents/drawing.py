@@ -21,8 +21,8 @@ from search_space.candidate import (
     TimmArchitecture,
     Value,
 )
+from search_space.definition.bounds import MOST_BLOCKS_PER_STAGE
 from search_space.definition.decode import complete, decode, describe
-from search_space.definition.faults import MOST_BLOCKS_PER_STAGE, suggestion
 from search_space.definition.hyperparameters import (
     ARCHITECTURE,
     DAG_WIDTH,
@@ -34,6 +34,7 @@ from search_space.definition.hyperparameters import (
     unrestricted,
 )
 from search_space.definition.published import PUBLISHED, published_configuration
+from search_space.definition.suggestions import suggestion
 
 CellArchitecture: TypeAlias = DagArchitecture | DualPathArchitecture
 _LARGEST = 5

@@ -23,8 +23,8 @@ from search_space.definition.records import (
 from search_space.definition.space import fingerprint, size_of_discrete_part
 
 if TYPE_CHECKING:
+    from frnas_search.launch.data_preparation import Pictures
     from frnas_search.launch.space_preparation import PreparedSpace
-    from frnas_search.space_documents.request import Pictures
     from search_space.candidate import SpaceSettings, Value
     from workers.processes.candidate_costs import BuildReport
 
@@ -163,7 +163,7 @@ def _pictures(pictures: Pictures) -> Document:
     return {
         "image_size": pictures.image_size,
         "channels": pictures.in_channels,
-        "groups": list(pictures.groups),
+        "groups": list(pictures.groups or ()),
         "pack": pictures.pack,
     }
 

@@ -6,34 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frnas_search.errors import RunFileError
-from frnas_search.launch.preparation import pack_path
+from frnas_search.launch.data_preparation import Pictures, open_data
 from frnas_search.launch.space_preparation import PreparedSpace, prepare_space
-from workers.data.packs.pack import open_pack, pack_faults
-from workers.errors import DataError
 
 if TYPE_CHECKING:
-    from frnas_search.config.run_config import DataSection, RunConfig
+    from frnas_search.config.requests import PreparationRequest
 
+REMEDY = "; or describe the pictures with --size PIXELS --channels 1|3"
 _COLOUR = 3
 _CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
-    """What a space must know of the pictures.
+class ShownSpace:
+    """A space without faults, and the pictures that it is for."""
 
-    Attributes:
-        image_size: Side in pixels.
-        groups: Labels of the group column, as far as known.
-        pack: Where this is from; None where the operator said it.
-        faults: Of the pack, a sentence each.
-    """
-
-    image_size: int
-    in_channels: int
-    groups: tuple[str, ...] = ()
-    pack: str | None = None
-    faults: tuple[str, ...] = ()
+    pictures: Pictures
+    prepared: PreparedSpace
 
 
 def stated_pictures(size: int | None, channels: int | None) -> Pictures | None:
@@ -51,46 +40,20 @@ def stated_pictures(size: int | None, channels: int | None) -> Pictures | None:
     return Pictures(image_size=size, in_channels=channels or _COLOUR)
 
 
-def pictures_of(data: DataSection) -> Pictures:
-    """The pictures of the run's pack; the embedded ones are made when they are not there yet.
+def shown_space(request: PreparationRequest, stated: Pictures | None) -> ShownSpace:
+    """The space that a run file asks for.
+
+    Args:
+        request: What the run file asks for, with the faults that it has itself.
+        stated: The pictures, where the operator described them; else the data are opened, and
+            the embedded ones are made when they are not there yet.
 
     Raises:
-        DataError: The pack cannot be opened.
+        RunFileError: Every fault of the run file, its data and its space, one a line.
     """
-    try:
-        pack = open_pack(pack_path(data))
-    except DataError as error:
-        raise DataError(
-            f"{error}; or describe the pictures with --size PIXELS --channels 1|3"
-        ) from error
-    column = pack.groups.get(data.group)  # none is a fault, which `pack_faults` tells
-    return Pictures(
-        image_size=pack.size,
-        in_channels=pack.channels,
-        groups=() if column is None else column.used_labels,
-        pack=str(pack.path),
-        faults=tuple(pack_faults(pack, data.group)),
-    )
-
-
-def space_for(config: RunConfig, pictures: Pictures) -> PreparedSpace:
-    """The run's space for such pictures, faults included."""
-    return prepare_space(
-        config,
-        in_channels=pictures.in_channels,
-        image_size=pictures.image_size,
-        groups=pictures.groups,
-    )
-
-
-def sound_space_for(config: RunConfig, pictures: Pictures) -> PreparedSpace:
-    """The run's space for such pictures.
-
-    Raises:
-        RunFileError: Every fault of data and space, one a line.
-    """
-    prepared = space_for(config, pictures)
-    faults = (*pictures.faults, *prepared.faults)
-    if faults:
-        raise RunFileError("\n".join(faults))
-    return prepared
+    data = open_data(request.data, stated=stated, remedy=REMEDY)
+    found = prepare_space(request.space, data.pictures)
+    faults = (*request.file.faults, *data.faults, *found.faults)
+    if faults or request.file.unread or data.pictures is None or found.prepared is None:
+        raise request.file.refusal(faults)
+    return ShownSpace(pictures=data.pictures, prepared=found.prepared)

@@ -16,7 +16,9 @@ from search_space.backbones.timm_backbones import (
 )
 from search_space.definition.families import NAMED_FAMILIES, SHIPPED_FAMILIES
 from search_space.definition.variants import LeftOut, Resolution, VariantRecord
+from search_space.fault import Fault
 
+_FAMILIES = ("space", "families")
 # In pixels: sizes of packs that are worth proposing.
 USUAL_SIZES = (64, 96, 112, 128, 160, 192, 224, 256)
 
@@ -47,8 +49,11 @@ def resolve_families(
             families[family] = variants
     if not requested and not families:
         dry_runs.faults.append(
-            f"space.families: none of the shipped families works with pictures of {image_size} "
-            "pixels; choose another size"
+            Fault(
+                _FAMILIES,
+                f"none of the shipped families works with pictures of {image_size} "
+                "pixels; choose another size",
+            )
         )
     return Resolution(
         timm=timm_version(),
@@ -69,7 +74,7 @@ class _DryRuns:
     """One resolution under way: tries variants out and gathers what is wrong with them."""
 
     def __init__(self, in_channels: int, image_size: int, folder: Path | None) -> None:
-        self.faults: list[str] = []
+        self.faults: list[Fault] = []
         self.left_out: list[LeftOut] = []
         self._in_channels = in_channels
         self._image_size = image_size
@@ -85,7 +90,6 @@ class _DryRuns:
             entries: Names and patterns; without any, the name says which.
             is_named: Whether the family was asked for by name, so that it must not vanish.
         """
-        field = f"space.families.{family}"
         known, faults = _named_family(family) if not entries else _matches(entries)
         variants = []
         for name, is_explicit in known.items():
@@ -101,7 +105,7 @@ class _DryRuns:
                 )
         if is_named and not variants and not faults:
             faults.append(self._nothing_left(family))
-        self.faults += [f"{field}: {fault}" for fault in faults]
+        self.faults += [Fault((*_FAMILIES, family), message) for message in faults]
         return tuple(sorted(variants, key=lambda variant: (variant.parameters, variant.name)))
 
     def _refusal(self, name: str, reason: str) -> str:

@@ -25,7 +25,7 @@ from search_space.backbones.cache import (
     default_folder,
 )
 from search_space.definition.families import PREDECESSOR_GONE
-from search_space.definition.faults import near_names
+from search_space.definition.suggestions import near_names
 from search_space.definition.variants import VariantRecord
 from search_space.errors import InvalidConfigurationError
 

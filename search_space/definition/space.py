@@ -30,7 +30,7 @@ from ConfigSpace.hyperparameters import Hyperparameter as _ConfigSpaceHyperparam
 
 from search_space.candidate import SpaceSettings, Value
 from search_space.definition.decode import complete, configuration_faults
-from search_space.definition.faults import space_faults, suggestion
+from search_space.definition.faults import space_faults
 from search_space.definition.hyperparameters import hyperparameters
 from search_space.definition.records import (
     Hyperparameter,
@@ -39,10 +39,13 @@ from search_space.definition.records import (
     accepts,
     n_discrete_combinations,
 )
-from search_space.errors import EmptySpaceError, InvalidConfigurationError
+from search_space.definition.suggestions import suggestion
+from search_space.errors import EmptySpaceError, InvalidConfigurationError, UnreadableSpaceError
+from search_space.fault import Fault
 
 SpaceHyperparameter: TypeAlias = _ConfigSpaceHyperparameter[Any, Any]
 
+_FILE = ("space", "file")
 _TRIED_SAMPLES = 1000
 _SHOWN_FAULTS = 8
 _MOST_BYTES = 10**7
@@ -100,37 +103,33 @@ def read_definition(path: Path) -> str:
     """A user's ConfigSpace file, .json, .yaml or .yml, as one JSON text.
 
     Raises:
-        EmptySpaceError: The file cannot be read or is not a ConfigSpace.
+        UnreadableSpaceError: The file cannot be read or is not a ConfigSpace.
     """
     try:
         if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
-            raise EmptySpaceError(
-                f"space.file: {path} is no file, or larger than {_MOST_BYTES // 10**6} MB; give a "
+            raise _unreadable(
+                f"{path} is no file, or larger than {_MOST_BYTES // 10**6} MB; give a "
                 "ConfigSpace file"
             )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise EmptySpaceError(
-            f"space.file: {path} cannot be read ({error.strerror}); check the path"
-        ) from error
+        raise _unreadable(f"{path} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
-        raise EmptySpaceError(
-            f"space.file: {path} is not text in UTF-8; give a ConfigSpace file"
-        ) from error
+        raise _unreadable(f"{path} is not text in UTF-8; give a ConfigSpace file") from error
     is_yaml = path.suffix in (".yaml", ".yml")
     try:
         content = yaml.safe_load(text) if is_yaml else json.loads(text)
         space = ConfigurationSpace.from_serialized_dict(content)
     except (*_MALFORMED, yaml.YAMLError) as error:
-        raise EmptySpaceError(
-            f"space.file: {path} is not a ConfigSpace file ({type(error).__name__}: "
+        raise _unreadable(
+            f"{path} is not a ConfigSpace file ({type(error).__name__}: "
             f"{' '.join(str(error).split())}); write it with ConfigurationSpace.to_json, or start "
             "from `frnas space export`"
         ) from error
     return _to_text(space)
 
 
-def definition_faults(settings: SpaceSettings) -> list[str]:
+def definition_faults(settings: SpaceSettings) -> list[Fault]:
     """Every reason why the user's own space is not a sub-space of the preset's.
 
     Names, choices and bounds are compared, then configurations are drawn from it: its conditions
@@ -144,17 +143,25 @@ def definition_faults(settings: SpaceSettings) -> list[str]:
     space = _parsed(settings.definition)
     if not space:
         return [
-            "space.file: has no hyperparameters, so there is nothing to search; start from "
-            "`frnas space export`"
+            Fault(
+                _FILE,
+                "has no hyperparameters, so there is nothing to search; start from "
+                "`frnas space export`",
+            )
         ]
     known = {parameter.name: parameter for parameter in hyperparameters(settings)}
-    faults = [fault for each in space.values() for fault in _foreign(each, known)]
+    faults = [
+        Fault(_FILE, message) for theirs in space.values() for message in _foreign(theirs, known)
+    ]
     if settings.priors:
         faults.append(
-            "space.priors: never count beside space.file, whose own distributions are drawn from; "
-            "write them into the file (`frnas space export` does)"
+            Fault(
+                ("space", "priors"),
+                "never count beside space.file, whose own distributions are drawn from; "
+                "write them into the file (`frnas space export` does)",
+            )
         )
-    return faults or _sampled_faults(space, settings)
+    return faults or [Fault(_FILE, message) for message in _sampled_faults(space, settings)]
 
 
 def as_defined(configuration: Mapping[str, Value], settings: SpaceSettings) -> dict[str, Value]:
@@ -231,7 +238,11 @@ def fingerprint(settings: SpaceSettings) -> str:
 def _refuse_faults(settings: SpaceSettings) -> None:
     faults = space_faults(settings)
     if faults:
-        raise EmptySpaceError("; ".join(faults))
+        raise EmptySpaceError("; ".join(str(fault) for fault in faults))
+
+
+def _unreadable(message: str) -> UnreadableSpaceError:
+    return UnreadableSpaceError(Fault(_FILE, message))
 
 
 def _to_config_space(settings: SpaceSettings, seed: int) -> ConfigurationSpace:
@@ -301,12 +312,12 @@ def _parsed(definition: str) -> ConfigurationSpace:
 
 def _foreign(theirs: SpaceHyperparameter, known: Mapping[str, Hyperparameter]) -> list[str]:
     """What the hyperparameter of a user's space has that the preset's has not."""
-    field = f"space.file: {theirs.name}"
-    ours = known.get(theirs.name)
+    name = theirs.name
+    ours = known.get(name)
     if ours is None:
-        return [f"{field} is not a hyperparameter of the preset; {suggestion(theirs.name, known)}"]
-    outside = [each for each in _extremes(theirs) if not accepts(ours, each)]
-    return [f"{field} may be {each!r}; give {accepted(ours)}" for each in outside[:_SHOWN_FAULTS]]
+        return [f"{name} is not a hyperparameter of the preset; {suggestion(name, known)}"]
+    outside = [value for value in _extremes(theirs) if not accepts(ours, value)]
+    return [f"{name} may be {value!r}; give {accepted(ours)}" for value in outside[:_SHOWN_FAULTS]]
 
 
 def _extremes(theirs: SpaceHyperparameter) -> Sequence[Value]:
@@ -325,5 +336,5 @@ def _sampled_faults(space: ConfigurationSpace, settings: SpaceSettings) -> list[
     for configuration in space.sample_configuration(size=_TRIED_SAMPLES):
         completed = complete(plain(configuration), settings)
         found.update(dict.fromkeys(configuration_faults(completed, settings)))
-    faults = [f"space.file: its conditions are not the preset's: {each}" for each in found]
-    return faults[:_SHOWN_FAULTS]
+    messages = [f"its conditions are not the preset's: {message}" for message in found]
+    return messages[:_SHOWN_FAULTS]

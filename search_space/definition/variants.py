@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search_space.fault import Fault
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantRecord:
@@ -56,7 +58,7 @@ class Resolution:
         families: Family -> its variants, smallest first; families sorted by name.
         drop_path_families: Of these, those whose every variant accepts drop path.
         left_out: Matched by a pattern or the shipped list only, and unfit.
-        faults: What must be changed, a sentence each that starts with the field's name.
+        faults: What must be changed.
     """
 
     timm: str
@@ -65,7 +67,7 @@ class Resolution:
     families: Mapping[str, tuple[VariantRecord, ...]]
     drop_path_families: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -111,7 +113,9 @@ def resolution_from_json(value: Mapping[str, Any]) -> Resolution:
         **value,
         "families": families,
         "drop_path_families": tuple(value["drop_path_families"]),
-        "left_out": tuple(LeftOut(**each) for each in value["left_out"]),
-        "faults": tuple(value["faults"]),
+        "left_out": tuple(LeftOut(**variant) for variant in value["left_out"]),
+        "faults": tuple(
+            Fault(tuple(fault["path"]), fault["message"]) for fault in value["faults"]
+        ),
     }
     return Resolution(**fields)

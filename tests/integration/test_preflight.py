@@ -22,7 +22,7 @@ def test_the_answer_is_that_of_a_process_with_timm() -> None:
     found = resolved_families(MIXED, in_channels=3, image_size=112)
     assert found == resolve_families(MIXED, in_channels=3, image_size=112)
     assert found.names == {"bad": ("resnet18",), "good": ("test_resnet",)}
-    assert [fault.split(":")[0] for fault in found.faults] == ["space.families.bad"] * 2
+    assert [fault.path for fault in found.faults] == [("space", "families", "bad")] * 2
     assert [left.name for left in found.left_out] == ["dla34"]
 
 

@@ -23,9 +23,12 @@ from frnas_search.cli.space_tables import (
     sample_table,
     summary_lines,
 )
-from frnas_search.config.run_config import parse_run_config
+from frnas_search.config.reading import parse_run_config
+from frnas_search.config.requests import preparation_request
+from frnas_search.config.run_file import read_run_file
 from frnas_search.errors import RunFileError, SearchError
 from frnas_search.launch.constraints import CostModel
+from frnas_search.launch.data_preparation import Pictures
 from frnas_search.launch.space_preparation import PreparedSpace
 from frnas_search.launch.space_samples import sample_statistics
 from frnas_search.space_documents.check import (
@@ -36,13 +39,11 @@ from frnas_search.space_documents.check import (
     sample_faults,
 )
 from frnas_search.space_documents.report import sample_document, space_document, space_schema
-from frnas_search.space_documents.request import Pictures
 from search_space.candidate import DagSettings, SpaceSettings
 from search_space.definition.decode import complete, decode
 from search_space.definition.space import sample, to_json_text
 from search_space.definition.variants import LeftOut, VariantRecord
 from search_space.errors import InvalidConfigurationError
-from workers.errors import DataError
 from workers.processes.candidate_costs import BuildReport, BuiltCost
 
 PICTURES = Pictures(image_size=32, in_channels=3, groups=("f", "m"))
@@ -96,7 +97,6 @@ def prepared(settings, **changes):
         "costs": CostModel(in_channels=3, image_size=32, backbones=records),
         "left_out": (),
         "timm": "1.0" if records else None,
-        "faults": (),
     }
     return PreparedSpace(**known | changes)
 
@@ -277,7 +277,7 @@ def test_overrides_reach_the_space(run_file):
 
 def test_a_missing_pack_is_named_with_the_way_around_it(run_file):
     for command in ("show", "sample", "export"):
-        with pytest.raises(DataError, match=r"nowhere\.pack: no such pack.*--size PIXELS"):
+        with pytest.raises(RunFileError, match=r"nowhere\.pack: no such pack.*--size PIXELS"):
             run(command, run_file(PAPER))
 
 
@@ -305,13 +305,7 @@ def test_samples_are_drawn_from_the_seed_and_can_be_enqueued(run_file):
     assert first != json.loads(run("sample", path, *STATED, "-n", "4", "--seed", "1", "--json"))
     configurations = [each["configuration"] for each in first["samples"]]
     assert len(configurations) == 4
-    again = check_space(
-        run_file({**DAG, "search": {"enqueue": configurations}}),
-        (),
-        pictures=PICTURES,
-        n_samples=1,
-        n_built=0,
-    )
+    again = found(run_file, {**DAG, "search": {"enqueue": configurations}}, n_samples=1)
     assert again.faults == []
     assert again.checked["enqueued configurations"] == 4
 
@@ -360,10 +354,9 @@ def test_built_samples_say_whether_they_could_be_built_and_what_they_exceed():
 # check
 
 
-def found(run_file, content, *overrides, n_samples=20, n_built=0):
-    return check_space(
-        run_file(content), overrides, pictures=PICTURES, n_samples=n_samples, n_built=n_built
-    )
+def found(run_file, content, *overrides, n_samples=20, n_built=0, stated=PICTURES):
+    request = preparation_request(read_run_file(run_file(content), overrides))
+    return check_space(request, stated=stated, n_samples=n_samples, n_built=n_built)
 
 
 def test_a_space_in_order_is_checked_whole(run_file):
@@ -431,9 +424,7 @@ def test_what_decides_the_meaning_of_the_rest_ends_the_check(run_file, space):
 
 
 def test_a_missing_pack_is_a_fault_like_others(run_file):
-    findings = check_space(
-        run_file({**PAPER, "stop": {"trials": 0}}), (), pictures=None, n_samples=5
-    )
+    findings = found(run_file, {**PAPER, "stop": {"trials": 0}}, stated=None)
     assert any(each.startswith("stop.trials") for each in findings.faults)
     assert any("no such pack" in each and "--size" in each for each in findings.faults)
     assert findings.not_checked

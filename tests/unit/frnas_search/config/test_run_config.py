@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frnas_search.config.reading import parse_run_config
 from frnas_search.config.run_config import (
     DagSection,
     EvaluationSection,
@@ -20,7 +21,6 @@ from frnas_search.config.run_config import (
     Section,
     SpaceSection,
     TrainingSection,
-    parse_run_config,
     with_fixed_workers,
 )
 from frnas_search.config.run_file import load_run_config, override, read_yaml, to_yaml
@@ -100,6 +100,7 @@ workers: {local: 0, gpu: 1}
         f"{path}: {fault}"
         for fault in (
             "data.synthetic.size: input should be greater than or equal to 16 (it is 8)",
+            "data: give either `pack: FILE` or `synthetic: {}`, one of the two",
             "space.width: input should be a valid number, unable to parse string as a number "
             "(it is 'wide')",
             "fidelity: min_epochs is 30 and max_epochs is 27; the first must not be larger",

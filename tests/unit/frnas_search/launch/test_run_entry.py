@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from frnas_search.config.run_config import parse_run_config
+from frnas_search.config.reading import parse_run_config
 from frnas_search.config.run_file import to_yaml
 from frnas_search.errors import RunChangedError, RunFileError
 from frnas_search.launch.run_entry import begun_directory, refuse_other_run, resumed_config

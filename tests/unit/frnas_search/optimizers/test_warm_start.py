@@ -12,14 +12,17 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float
 
 from frnas_search.coordinator.optimizer import Proposal
-from frnas_search.errors import RunFileError
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.arrays import VectorSpace
 from frnas_search.optimizers.smac.encoder import Observations, observations
 from frnas_search.optimizers.smac.history import Snapshot
 from frnas_search.optimizers.smac.maximizer import Proposer, ProposerSettings
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
-from frnas_search.optimizers.warm_start import describe, earlier_results
+from frnas_search.optimizers.warm_start import (
+    describe_warm_start,
+    earlier_results,
+    read_earlier_runs,
+)
 from results.events import Asked, RunOpened, Told, WarmStarted
 from results.objectives import objective
 from results.run_directory import RunDirectory
@@ -75,9 +78,9 @@ def write_run(tmp_path: Path) -> WriteRun:
 
 
 def gathered(*runs: str, folder: Path, space: SpaceSettings = SPACE) -> WarmStarted:
-    return earlier_results(
-        runs, runs_directory=folder / "runs", objectives=tuple(COSTS), space=space
-    )
+    earlier = read_earlier_runs(dict(enumerate(runs)), folder / "runs")
+    assert earlier.faults == ()
+    return earlier_results(earlier, objectives=tuple(COSTS), space=space)
 
 
 def test_finished_successes_of_other_runs_are_taken_whole(
@@ -95,7 +98,7 @@ def test_finished_successes_of_other_runs_are_taken_whole(
         run="lfw", trial_id="t0", configuration=legal[0], epochs=3, costs=COSTS
     )
     assert found.left_out == {}
-    assert describe(found) == "3 earlier results of lfw, rfw"
+    assert describe_warm_start(found) == "3 earlier results of lfw, rfw"
 
 
 def test_what_says_nothing_here_is_left_out_counted_and_told(
@@ -110,7 +113,7 @@ def test_what_says_nothing_here_is_left_out_counted_and_told(
 
     found = gathered("lfw", "narrow", folder=tmp_path)
     assert [(each.run, each.trial_id) for each in found.results] == [("lfw", "t3")]
-    assert describe(found) == (
+    assert describe_warm_start(found) == (
         "1 earlier results of lfw; left out: 3 with a configuration that is not of this space, "
         "2 without rank_disparity"
     )
@@ -125,9 +128,9 @@ def test_every_run_that_is_not_there_is_a_fault(write_run: WriteRun, tmp_path: P
     write_run("lfw", [])
     with SqliteStore.create(tmp_path / "events.sqlite"):
         pass
-    with pytest.raises(RunFileError) as caught:
-        gathered("lwf", "lfw", str(tmp_path), folder=tmp_path)
-    first, second = str(caught.value).splitlines()
+    earlier = read_earlier_runs({0: "lwf", 1: "lfw", 2: str(tmp_path)}, tmp_path / "runs")
+    assert [name for name, _ in earlier.views] == ["lfw"]
+    first, second = map(str, earlier.faults)
     assert first.startswith("search.warm_start.0: there is no run 'lwf'; ")
     assert first.endswith("holds lfw")
     assert second.startswith("search.warm_start.2: ")

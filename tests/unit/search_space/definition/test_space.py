@@ -320,14 +320,15 @@ def test_priors_beside_a_users_space_are_a_fault(tmp_path: Path) -> None:
     definition = definition_of(SpaceSettings(), tmp_path)
     settings = SpaceSettings(definition=definition, priors={"optimizer": {"SGD": 3.0}})
     (fault,) = definition_faults(settings)
-    assert fault.startswith("space.priors: never count beside space.file")
+    assert str(fault).startswith("space.priors: never count beside space.file")
 
 
 def test_a_users_space_is_held_to_names_values_and_conditions(tmp_path: Path) -> None:
     def faults_of(content: dict[str, object]) -> list[str]:
         path = tmp_path / "space.json"
         ConfigurationSpace(content).to_json(path)
-        return definition_faults(SpaceSettings(definition=read_definition(path)))
+        settings = SpaceSettings(definition=read_definition(path))
+        return [str(fault) for fault in definition_faults(settings)]
 
     assert faults_of({"edge1": ["3", "9"], "lr_sgd": (0.05, 0.2), "hed": (0, 1)}) == [
         "space.file: edge1 may be '9'; give one of the strings 0, 1, 2, 3, 4, 5, 6, 7, 8",
@@ -358,7 +359,7 @@ def test_a_file_without_hyperparameters_is_no_space(tmp_path: Path) -> None:
     path = tmp_path / "space.json"
     ConfigurationSpace().to_json(path)
     (fault,) = definition_faults(SpaceSettings(definition=read_definition(path)))
-    assert fault.startswith("space.file: has no hyperparameters")
+    assert str(fault).startswith("space.file: has no hyperparameters")
 
 
 @pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/")])
