@@ -180,10 +180,10 @@ def splits_command(
     """
     from workers.data.importing.packing import check_out
     from workers.data.importing.split_file import splits_of, write_split_file
-    from workers.data.packs.pack import open_pack
+    from workers.data.packs.stored import fetched_pack
 
     check_out(out, overwrite=overwrite)
-    pack = open_pack(file)
+    pack = fetched_pack(str(file))
     write_split_file(out, splits_of(pack))
     typer.echo(f"{out}: digest of the splits {pack.splits_digest}")
 
@@ -256,9 +256,9 @@ def _print_info(file: Path, *, is_json: bool, verify: bool) -> None:
 
     from frnas_search.cli.pack_tables import print_pack_info
     from workers.data.packs.info import pack_info
-    from workers.data.packs.pack import open_pack
+    from workers.data.packs.stored import fetched_pack
 
-    document = pack_info(open_pack(file, verify=verify), is_verified=verify)
+    document = pack_info(fetched_pack(str(file), verify=verify), is_verified=verify)
     if is_json:
         typer.echo(json.dumps(document, indent=2))
     else:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from search_space.fault import Fault
-from workers.data.packs.pack import open_pack, pack_faults
+from workers.data.packs.pack import pack_faults
+from workers.data.packs.stored import fetched_pack
 from workers.data.synthetic import synthetic_pack
 from workers.errors import DataError
 
@@ -67,7 +68,7 @@ def open_data(
     if request is None or stated is not None:
         return OpenedData(pictures=stated)
     try:
-        pack = open_pack(_pack_path(request))
+        pack = fetched_pack(str(_pack_path(request)))
     except DataError as error:
         return OpenedData(faults=(Fault(_DATA, f"{error}{remedy}"),))
     group = request.group or ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.errors import SearchError
@@ -20,7 +19,7 @@ from frnas_search.plan.checkpoint_size import (
 from frnas_search.plan.pace import Pace, measured_pace
 from search_space.definition.decode import decode
 from search_space.definition.space import sample
-from workers.data.packs.pack import open_pack
+from workers.data.packs.stored import fetched_pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +82,7 @@ def sampled_sizes(
         seed: That they are drawn from.
     """
     training = Training(
-        n_classes=open_pack(Path(prepared.data.pack)).n_identities("train"),
+        n_classes=fetched_pack(prepared.data.pack).n_identities("train"),
         has_momentum=recipe.momentum > 0.0,
         has_average=recipe.ema_decay > 0.0,
     )

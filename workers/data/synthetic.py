@@ -27,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.cartoon import FloatArray, draw_faces
-from workers.data.packs.pack import SPLITS, GroupColumn, PackTable, open_pack, write_pack
+from workers.data.packs.pack import SPLITS, GroupColumn, PackTable, write_pack
+from workers.data.packs.stored import fetched_pack
 from workers.errors import DataError
 
 # Changed whenever other pictures come out of the same settings, so that no old cache is taken.
@@ -166,7 +167,7 @@ def synthetic_pack(settings: SyntheticSettings, cache_directory: Path) -> Path:
 
 def _is_readable(path: Path) -> bool:
     try:
-        open_pack(path)
+        fetched_pack(str(path))
     except DataError:
         return False
     return True

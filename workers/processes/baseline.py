@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workers.data.packs.pack import SPLITS, open_pack
+from workers.data.packs.pack import SPLITS
+from workers.data.packs.stored import fetched_pack
 from workers.errors import DataError
 from workers.processes.side_process import answer_with, ask
 from workers.settings import EvaluationSettings
@@ -26,7 +27,7 @@ def raw_pixel_baseline(
     """
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
-    open_pack(pack)  # its faults are told here, not by the process
+    fetched_pack(str(pack))  # its faults are told here, not by the process
     question = {
         "pack": str(pack),
         "split": split,
@@ -46,7 +47,7 @@ def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         evaluation = raw_pixel_evaluation(
-            open_pack(Path(question["pack"])),
+            fetched_pack(question["pack"]),
             split=question["split"],
             group=question["group"],
             settings=EvaluationSettings(**question["settings"]),

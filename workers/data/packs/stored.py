@@ -25,6 +25,8 @@ def fetched_pack(location: str, *, verify: bool = False) -> Pack:
         DataError: There is none, or it is damaged, of another version or contradicts itself.
     """
     folder, slash, name = location.rpartition("/")
+    if name in ("", ".", ".."):  # a folder, which is no pack
+        folder, name = location, ""
     store = open_store(folder or slash or ".")
     try:
         file = store.fetch(name)
