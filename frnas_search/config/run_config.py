@@ -26,6 +26,7 @@ from frnas_search.config.values import (
 from frnas_search.coordinator.failure_limits import FailureLimits
 from frnas_search.coordinator.limits import Limits
 from frnas_search.optimizers.fidelity import Fidelity
+from frnas_search.optimizers.registry import Sampler
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
 from workers.settings import EvaluationSettings, TrainingSettings
@@ -207,7 +208,7 @@ class EvaluationSection(Section):
 class SearchSection(Section):
     """Who proposes, and what first."""
 
-    sampler: Literal["smac", "random", "nsga2", "tpe"] = "smac"
+    sampler: Sampler = "smac"
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
     warm_start: Names = ()

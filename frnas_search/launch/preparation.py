@@ -14,7 +14,7 @@ from frnas_search.launch.space_preparation import (
     limit_faults,
     prepare_space,
 )
-from frnas_search.optimizers.registry import sampler_faults
+from frnas_search.optimizers.registry import SAMPLERS, Sampler, sampler_faults
 from frnas_search.optimizers.warm_start import EarlierRuns, earlier_results, read_earlier_runs
 from results.objectives import Objective, objective
 from search_space.definition.families import families_in_use
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from workers.data.packs.pack import Pack
 
 logger = logging.getLogger(__name__)
-
-# The one that learns from the results of other runs.
-_LEARNS = "smac"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +148,7 @@ def warm_start(request: PreparationRequest, space: SpaceSettings) -> WarmStarted
 
 def _earlier_runs(request: PreparationRequest) -> EarlierRuns | None:
     asked = request.warm_start
-    if asked is None or request.sampler not in (_LEARNS, None):
+    if asked is None or not (request.sampler is None or SAMPLERS[request.sampler].learns):
         return None
     return read_earlier_runs(asked.runs, asked.directory)
 
@@ -166,14 +163,20 @@ def _warm_started(
 
 def _warn(request: PreparationRequest, space: PreparedSpace, image_size: int) -> None:
     """What is not wrong, and may not be what was meant."""
-    if request.warm_start is not None and request.sampler != _LEARNS:
-        logger.warning(
-            "search.warm_start: %s does not learn from earlier results; smac does",
-            request.sampler,
-        )
+    if request.warm_start is not None and request.sampler is not None:
+        _warn_of_deaf_sampler(request.sampler)
     for variant in space.left_out:
         described = describe_left_out(variant, image_size)
         logger.warning("space.families.%s: %s", variant.family, described)
+
+
+def _warn_of_deaf_sampler(sampler: Sampler) -> None:
+    if SAMPLERS[sampler].learns:
+        return
+    learning = " and ".join(spec.name for spec in SAMPLERS.values() if spec.learns)
+    logger.warning(
+        "search.warm_start: %s does not learn from earlier results; %s does", sampler, learning
+    )
 
 
 def _objectives(request: PreparationRequest, pack: Pack) -> tuple[Objective, ...]:

@@ -1,19 +1,24 @@
-"""Which optimizers there are: the one that a run file names, built."""
+"""Which optimizers there are: the one that a run file names, built.
+
+The run file's names come from here, so each sampler's libraries are loaded when it is opened.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frnas_search.errors import RunFileError
-from frnas_search.optimizers.random import RandomOptimizer
-from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from search_space.fault import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from frnas_search.coordinator.optimizer import Optimizer
     from frnas_search.optimizers.fidelity import Fidelity
@@ -33,7 +38,7 @@ class Problem:
         enqueued: Configurations of the space, proposed before any other.
         accepts: Whether a configuration may be proposed; None when every one may.
         max_costs: Objective -> the largest cost that is wanted; SMAC alone heeds it.
-        earlier: Results of other runs; SMAC alone learns from them.
+        earlier: Results of other runs, for the samplers that learn from them.
     """
 
     space: Space
@@ -47,8 +52,94 @@ class Problem:
     earlier: Sequence[EarlierResult] = ()
 
 
-@contextlib.contextmanager
-def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerSpec:
+    """A sampler.
+
+    Attributes:
+        name: As in `search.sampler`.
+        open: Problem -> its optimizer, without history, while the block runs.
+        library: The optional library that it needs, by the name of its module.
+        extra: What installs the library with frnas.
+        learns: Whether it learns from the results of other runs.
+    """
+
+    name: Sampler
+    open: Callable[[Problem], AbstractContextManager[Optimizer]]
+    library: str = ""
+    extra: str = ""
+    learns: bool = False
+
+
+def _options(problem: Problem) -> dict[str, Any]:
+    options: dict[str, Any] = {"seed": problem.seed, "enqueued": problem.enqueued}
+    if problem.accepts is not None:
+        options["accepts"] = problem.accepts
+    return options
+
+
+def _open_smac(problem: Problem) -> AbstractContextManager[Optimizer]:
+    from frnas_search.optimizers.smac.optimizer import SmacOptimizer
+
+    optimizer = SmacOptimizer(
+        problem.space,
+        problem.objectives,
+        problem.fidelity,
+        n_initial_configurations=problem.n_initial_configurations,
+        max_costs=problem.max_costs,
+        earlier=problem.earlier,
+        **_options(problem),
+    )
+    return contextlib.closing(optimizer)
+
+
+def _open_random(problem: Problem) -> AbstractContextManager[Optimizer]:
+    from frnas_search.optimizers.random import RandomOptimizer
+
+    optimizer = RandomOptimizer(problem.space, problem.fidelity, **_options(problem))
+    return contextlib.nullcontext(optimizer)
+
+
+def _open_optuna(
+    problem: Problem, *, kind: Literal["nsga2", "tpe"]
+) -> AbstractContextManager[Optimizer]:
+    from frnas_search.optimizers.optuna import OptunaOptimizer
+
+    optimizer = OptunaOptimizer(
+        problem.space,
+        problem.objectives,
+        problem.fidelity,
+        kind=kind,
+        n_initial_configurations=problem.n_initial_configurations,
+        **_options(problem),
+    )
+    return contextlib.nullcontext(optimizer)
+
+
+SAMPLERS: Mapping[Sampler, SamplerSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            SamplerSpec(name="smac", open=_open_smac, learns=True),
+            SamplerSpec(name="random", open=_open_random),
+            SamplerSpec(
+                name="nsga2",
+                open=functools.partial(_open_optuna, kind="nsga2"),
+                library="optuna",
+                extra="optuna",
+            ),
+            SamplerSpec(
+                name="tpe",
+                open=functools.partial(_open_optuna, kind="tpe"),
+                library="optuna",
+                extra="optuna",
+            ),
+        )
+    }
+)
+
+
+def open_optimizer(sampler: Sampler, problem: Problem) -> AbstractContextManager[Optimizer]:
     """The sampler's optimizer, without history.
 
     Raises:
@@ -56,30 +147,17 @@ def open_optimizer(sampler: Sampler, problem: Problem) -> Iterator[Optimizer]:
     """
     if faults := sampler_faults(sampler):
         raise RunFileError("\n".join(str(fault) for fault in faults))
-    options: dict[str, Any] = {"seed": problem.seed, "enqueued": problem.enqueued}
-    if problem.accepts is not None:
-        options["accepts"] = problem.accepts
-    if sampler == "random":
-        yield RandomOptimizer(problem.space, problem.fidelity, **options)
-        return
-    common = (problem.space, problem.objectives, problem.fidelity)
-    options["n_initial_configurations"] = problem.n_initial_configurations
-    if sampler == "smac":
-        options |= {"max_costs": problem.max_costs, "earlier": problem.earlier}
-        with contextlib.closing(SmacOptimizer(*common, **options)) as optimizer:
-            yield optimizer
-        return
-    from frnas_search.optimizers.optuna import OptunaOptimizer
-
-    yield OptunaOptimizer(*common, kind=sampler, **options)
+    return SAMPLERS[sampler].open(problem)
 
 
 def sampler_faults(sampler: Sampler) -> list[Fault]:
     """What is missing for a sampler."""
-    if sampler in ("smac", "random") or importlib.util.find_spec("optuna") is not None:
+    spec = SAMPLERS[sampler]
+    if not spec.library or importlib.util.find_spec(spec.library) is not None:
         return []
+    others = " or ".join(other.name for other in SAMPLERS.values() if not other.library)
     message = (
-        f"{sampler} needs Optuna, which is not installed; install it with "
-        "`pip install 'frnas[optuna]'`, or give smac or random"
+        f"{sampler} needs {spec.library.capitalize()}, which is not installed; install it with "
+        f"`pip install 'frnas[{spec.extra}]'`, or give {others}"
     )
     return [Fault(("search", "sampler"), message)]

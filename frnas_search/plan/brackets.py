@@ -62,7 +62,7 @@ class Bracket:
 
 
 def brackets(fidelity: Fidelity) -> tuple[Bracket, ...]:
-    """Hyperband's brackets of one round, from the cheapest first rung to the dearest.
+    """Hyperband's brackets of one round, from the cheapest first rung to the most expensive.
 
     References:
         Li et al., Hyperband, JMLR 18 (2018), algorithm 1.
