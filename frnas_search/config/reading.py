@@ -170,25 +170,15 @@ def _copied(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def _remove(section: dict[Any, Any], place: KeyPath, above: KeyPath = ()) -> bool:
-    """Take away the deepest key of the place that is there; whether there is one."""
+def _remove(section: dict[Any, Any], place: KeyPath, above: KeyPath = ()) -> None:
+    """Take away what is at the place, if there is something; of a list, the item or all of it."""
     key = next((key for key in section if place and str(key) == place[0]), None)
     if key is None:
-        return False
+        return
     inner, below, here = section[key], place[1:], (*above, place[0])
-    is_gone = (
+    if below and isinstance(inner, dict):
         _remove(inner, below, here)
-        if isinstance(inner, dict)
-        else isinstance(inner, list) and _replace_item(inner, below, here)
-    )
-    if not is_gone:
+    elif below and here in _STAND_IN_ITEMS:
+        inner[int(below[0])] = _STAND_IN_ITEMS[here]
+    elif not below or isinstance(inner, list):
         del section[key]
-    return True
-
-
-def _replace_item(items: list[Any], below: KeyPath, here: KeyPath) -> bool:
-    """Put a stand-in where the item was; whether the list knows one."""
-    if here not in _STAND_IN_ITEMS or not below:
-        return False
-    items[int(below[0])] = _STAND_IN_ITEMS[here]
-    return True

@@ -52,7 +52,7 @@ def _as_list(value: object) -> object:
 
 def _as_families(value: object) -> object:
     """A list of families names those that ship."""
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return dict.fromkeys(value, ())
     if not isinstance(value, Mapping):
         raise ValueError(  # noqa: TRY004 - pydantic collects these
@@ -92,8 +92,8 @@ def _one_configuration(value: object) -> object:
     ]
     faults += [
         f"{one_line(name)} {fault}"
-        for name, each in value.items()
-        if isinstance(name, str) and (fault := _fault_of_value(each))
+        for name, inner in value.items()
+        if isinstance(name, str) and (fault := _fault_of_value(inner))
     ]
     if faults:
         raise ValueError("\n".join(faults))
@@ -105,8 +105,8 @@ def _with_text_as_names(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     return {
-        str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name: each
-        for name, each in value.items()
+        str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name: inner
+        for name, inner in value.items()
     }
 
 

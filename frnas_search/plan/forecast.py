@@ -68,7 +68,7 @@ def forecast(
     round_ = brackets(fidelity)
     bounds = _bounds(limits, pace, n_workers, now)
     steps = _trials_until(round_, bounds, pace)
-    reached = Counter({stage.rung: 0 for each in round_ for stage in each.stages})
+    reached = Counter({stage.rung: 0 for bracket in round_ for stage in bracket.stages})
     ending = reached.copy()
     for stage, count in steps.counts.items():
         reached[stage.rung] += count
@@ -123,7 +123,8 @@ def _bounds(limits: Limits, pace: Pace | None, n_workers: int, now: datetime) ->
     bounds: dict[str, float | None] = {"trials": limits.trials, "epochs": limits.epochs}
     if pace is not None and pace.seconds(trials=1, epochs=1) > 0.0:
         bounds |= {
-            name: None if each is None else each * _SECONDS_AN_HOUR for name, each in hours.items()
+            name: None if limit is None else limit * _SECONDS_AN_HOUR
+            for name, limit in hours.items()
         }
     return {name: bound for name, bound in bounds.items() if bound is not None}
 

@@ -34,7 +34,7 @@ def measured_pace(trials: Iterable[TrialRecord], *, source: str) -> Pace | None:
     A straight line by least squares, with neither part below zero.
     """
     outcomes = [trial.outcome for trial in trials if trial.outcome and trial.costs is not None]
-    points = [(each.epochs_trained, each.seconds) for each in outcomes if each.epochs_trained]
+    points = [(told.epochs_trained, told.seconds) for told in outcomes if told.epochs_trained]
     if not points:
         return None
     n = len(points)

@@ -59,7 +59,7 @@ def written_configuration(text: str) -> dict[str, Value]:
             '{"edge1": "3", "edge2": "0", "edge3": "1"}'
         ) from error
     nested = [
-        name for name, each in value.items() if not isinstance(each, bool | int | float | str)
+        name for name, inner in value.items() if not isinstance(inner, bool | int | float | str)
     ]
     if nested:
         raise SearchError(
@@ -76,7 +76,8 @@ def configuration_of_run(run: RunDirectory, config_id: str) -> dict[str, Value]:
         SearchError: The run has no such configuration; similar ones are named.
     """
     view, _ = load_view(run)
-    known = {each.request.config_id: each.request.configuration for each in view.trials.values()}
+    requests = [trial.request for trial in view.trials.values()]
+    known = {request.config_id: request.configuration for request in requests}
     if config_id in known:
         return dict(known[config_id])
     if config_id in PUBLISHED:
@@ -122,7 +123,7 @@ def settings_that_hold(configuration: Mapping[str, Value]) -> SpaceSettings:
     widths = DagSettings().widths
     width = configuration.get(DAG_WIDTH)
     if isinstance(width, int | float):
-        widths = (*(each for each in widths if each != width), float(width))
+        widths = (*(known for known in widths if known != width), float(width))
     dag = DagSettings(nodes=nodes, widths=widths, blocks=(1, MOST_BLOCKS_PER_STAGE))
     return SpaceSettings(preset="joint", sources=("dual_path", "dag"), dag=dag)
 
@@ -152,9 +153,9 @@ def cell_of(
 
 
 def _refuse_unknown(configuration: Mapping[str, Value], settings: SpaceSettings) -> None:
-    known = {each.name for each in hyperparameters(settings)}
+    known = {parameter.name for parameter in hyperparameters(settings)}
     everywhere = replace(settings, preset="joint", sources=(), tune=TUNABLES)
-    known |= {each.name for each in unrestricted(everywhere)}
+    known |= {parameter.name for parameter in unrestricted(everywhere)}
     unknown = [
         name
         for name in configuration

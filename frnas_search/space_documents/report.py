@@ -70,12 +70,12 @@ def space_document(
             "discrete_combinations": n_discrete,
             "discrete_log10": round(math.log10(n_discrete), 3),
             "hyperparameters": len(parameters),
-            "continuous_dimensions": sum(_is_continuous(each) for each in parameters),
+            "continuous_dimensions": sum(map(_is_continuous, parameters)),
         },
         "hyperparameters": _parameters(parameters, settings),
         "timm": prepared.timm,
         "families": _families(prepared),
-        "left_out": [asdict(each) for each in prepared.left_out],
+        "left_out": [asdict(variant) for variant in prepared.left_out],
         "enqueued": len(prepared.enqueued),
         "constraints": [
             {
@@ -175,8 +175,9 @@ def _is_continuous(parameter: Hyperparameter) -> bool:
 def _parameters(parameters: Sequence[Hyperparameter], settings: SpaceSettings) -> list[Document]:
     own = {}
     if settings.definition:
-        own = {each["name"]: each for each in json.loads(settings.definition)["hyperparameters"]}
-    return [_parameter(each, settings, own) for each in parameters]
+        theirs = json.loads(settings.definition)["hyperparameters"]
+        own = {parameter["name"]: parameter for parameter in theirs}
+    return [_parameter(parameter, settings, own) for parameter in parameters]
 
 
 def _parameter(

@@ -77,7 +77,7 @@ def sample(settings: SpaceSettings, n: int, *, seed: int) -> list[dict[str, Valu
     space = build_space(settings, seed)
     # ConfigSpace gives no list for one.
     drawn = space.sample_configuration(size=n) if n > 1 else [space.sample_configuration()] * n
-    return [plain(each) for each in drawn]
+    return [plain(configuration) for configuration in drawn]
 
 
 def plain(configuration: Configuration) -> dict[str, Value]:
@@ -221,7 +221,7 @@ def fingerprint(settings: SpaceSettings) -> str:
         "hyperparameters": [asdict(parameter) for parameter in hyperparameters(settings)],
         "sources": sources,
         "embedding_size": settings.embedding_size,
-        "priors": {name: dict(each) for name, each in settings.priors.items()},
+        "priors": {name: dict(prior) for name, prior in settings.priors.items()},
     }
     if sources != ("timm",):
         content["width"] = float(settings.width)
@@ -248,11 +248,11 @@ def _unreadable(message: str) -> UnreadableSpaceError:
 def _to_config_space(settings: SpaceSettings, seed: int) -> ConfigurationSpace:
     space = ConfigurationSpace(name=f"frnas-{settings.preset}", seed=seed)
     parameters = hyperparameters(settings)
-    space.add([_converted(each, settings.priors.get(each.name)) for each in parameters])
+    space.add([_converted(own, settings.priors.get(own.name)) for own in parameters])
     for parameter in parameters:
         conditions = [
-            InCondition(space[parameter.name], space[each.parent], list(each.values))
-            for each in parameter.conditions
+            InCondition(space[parameter.name], space[condition.parent], list(condition.values))
+            for condition in parameter.conditions
         ]
         if conditions:
             space.add(conditions[0] if len(conditions) == 1 else OrConjunction(*conditions))
@@ -326,7 +326,7 @@ def _extremes(theirs: SpaceHyperparameter) -> Sequence[Value]:
         return [theirs.value]
     for name in ("choices", "sequence"):
         if hasattr(theirs, name):
-            return [as_plain(each) for each in getattr(theirs, name)]
+            return [as_plain(value) for value in getattr(theirs, name)]
     return [as_plain(getattr(theirs, bound)) for bound in ("lower", "upper")]
 
 

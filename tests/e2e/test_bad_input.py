@@ -67,6 +67,34 @@ def test_all_faults_of_a_run_file_are_reported_at_once(shell: Shell) -> None:
     assert all(line.startswith("frnas: bad.yaml: ") for line in done.errors.splitlines())
 
 
+def test_data_space_and_search_are_checked_although_the_file_has_faults(shell: Shell) -> None:
+    (shell.folder / "bad.yaml").write_text(
+        "name: x\ndata: {pack: no.pack}\nspace: {preset: papr, width: -1, fix: {edg1: '3'}}\n"
+        "stop: {trials: many}\nsearch: {enqueue: [SMAC_302], warm_start: [none]}\n"
+    )
+    told = (
+        "--set nonsense: write it as",
+        "bad.yaml: space.preset: input should be",
+        "bad.yaml: space.width: -1.0 is outside",
+        "bad.yaml: space.fix.edg1: is not a hyperparameter",
+        "bad.yaml: stop.trials: input should be",
+        "no.pack: no such pack",
+        "bad.yaml: search.enqueue.0: there is no configuration",
+        "bad.yaml: search.warm_start.0: there is no run 'none'",
+    )
+    reports = set()
+    for command in (("search",), ("search", "--check"), ("plan",)):
+        done = shell.frnas(*command, "bad.yaml", "--set", "nonsense")
+        assert_refused(done, *told)
+        assert len(done.errors.splitlines()) == len(told)
+        reports.add(done.errors)
+    assert len(reports) == 1
+    checked = shell.frnas("space", "check", "bad.yaml", "--set", "nonsense", "--json")
+    assert checked.code == 2
+    assert len(checked.json["faults"]) == len(told)
+    assert not (shell.folder / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
