@@ -58,7 +58,7 @@ def one_after_the_other(
                 )
             )
         )
-    return {name: np.array([each[name] for each in found]) for name in found[0]}
+    return {name: np.array([intervals[name] for intervals in found]) for name in found[0]}
 
 
 def row(name: str, times: list[float], *, baseline: float, target: float) -> dict[str, Any]:
@@ -121,11 +121,11 @@ def main() -> None:
     print(
         f"resampled identities, {len(LABELS)} groups; {platform.machine()}, numpy {np.__version__}"
     )
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['name']:56} {each['value']:7.3f} s  loop {each['baseline']:8.2f} s  "
-            f"ratio {each['ratio']:7.1f}  target {each['target']:g}  "
-            f"{'met' if each['met'] else 'NOT MET'}"
+            f"{line['name']:56} {line['value']:7.3f} s  loop {line['baseline']:8.2f} s  "
+            f"ratio {line['ratio']:7.1f}  target {line['target']:g}  "
+            f"{'met' if line['met'] else 'NOT MET'}"
         )
     if arguments.json:
         write_json_atomically(arguments.json, rows)

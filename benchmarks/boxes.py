@@ -28,11 +28,13 @@ BEST_PART = 0.1
 def all_costs(problem: Problem) -> FloatArray:
     """Costs of a whole table, or of a large sample at the full fidelity."""
     if isinstance(problem, NasBench201 | VggTable):
-        return np.array([list(each.values()) for each in problem.table.values()])
+        return np.array([list(costs.values()) for costs in problem.table.values()])
     problem.space.seed(SEED)
     last = len(problem.rungs) - 1
     sample = problem.space.sample_configuration(N_SAMPLES)
-    return np.array([list(problem.cost(plain(each), last).values()) for each in sample])
+    return np.array(
+        [list(problem.cost(plain(configuration), last).values()) for configuration in sample]
+    )
 
 
 def measured(problem: Problem) -> dict[str, Any]:

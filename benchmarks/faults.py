@@ -231,7 +231,7 @@ def fault_of(case: Case) -> str | None:
         for trial in view.trials.values()
         if trial.outcome is not None and trial.outcome.failure is not None
     }
-    in_front = [each.request.trial_id for each in view.front()]
+    in_front = [trial.request.trial_id for trial in view.front()]
     return (
         f"failed trials in the front: {failed & set(in_front)}" if failed & set(in_front) else None
     )
@@ -239,7 +239,7 @@ def fault_of(case: Case) -> str | None:
 
 def kill_faults(case: Case, n_events: int, step: int) -> tuple[int, list[int]]:
     """Kill a search at events of its log; how often, and where it went on differently."""
-    log = [each for each in searched(case, n_events) if isinstance(each.event, Asked | Told)]
+    log = [logged for logged in searched(case, n_events) if isinstance(logged.event, Asked | Told)]
     log = log[:n_events]
     at = list(range(0, len(log), step))
     return len(at), [index for index in at if not _goes_on(case, log, index)]
@@ -248,22 +248,22 @@ def kill_faults(case: Case, n_events: int, step: int) -> tuple[int, list[int]]:
 def _goes_on(case: Case, log: list[LoggedEvent], index: int) -> bool:
     optimizer = case.optimizer()
     requests = {
-        each.event.request.trial_id: each.event.request
-        for each in log
-        if isinstance(each.event, Asked)
+        logged.event.request.trial_id: logged.event.request
+        for logged in log
+        if isinstance(logged.event, Asked)
     }
     try:
         replay(optimizer, log[:index])
-        for each in log[index:]:
-            if isinstance(each.event, Asked):
-                found, wanted = optimizer.ask(), each.event.request
+        for logged in log[index:]:
+            if isinstance(logged.event, Asked):
+                found, wanted = optimizer.ask(), logged.event.request
                 if found is None or (dict(found.configuration), found.rung) != (
                     dict(wanted.configuration),
                     wanted.rung,
                 ):
                     return False
-            elif isinstance(each.event, Told):
-                outcome = each.event.outcome
+            elif isinstance(logged.event, Told):
+                outcome = logged.event.outcome
                 request = requests[outcome.trial_id]
                 optimizer.tell(proposal_of(request), outcome.costs)
     finally:
@@ -303,10 +303,10 @@ def main() -> None:
         rows.append(row(f"kills at events of a log, {in_flight} in flight", len(wrong), n_kills))
         if wrong:
             print(f"other proposals after a kill at events {wrong}")
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['name']:48} {each['value']:4} faults of {each['baseline']:5}  "
-            f"{'met' if each['met'] else 'NOT MET'}"
+            f"{line['name']:48} {line['value']:4} faults of {line['baseline']:5}  "
+            f"{'met' if line['met'] else 'NOT MET'}"
         )
     print(f"{time.perf_counter() - begin:.0f} s")
     if arguments.json:

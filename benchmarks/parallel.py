@@ -172,11 +172,11 @@ def main() -> None:
     if arguments.quick:
         arguments.seeds = 1
     rows = measured(arguments)
-    for each in rows:
-        verdict = {None: "", True: "met", False: "NOT MET"}[each["met"]]
+    for line in rows:
+        verdict = {None: "", True: "met", False: "NOT MET"}[line["met"]]
         print(
-            f"{each['name']:60} {each['value']:6.1f} in parallel, "
-            f"{each['baseline']:6.1f} in turn: {each['ratio']:.2f} {verdict}  {each['seeds']}"
+            f"{line['name']:60} {line['value']:6.1f} in parallel, "
+            f"{line['baseline']:6.1f} in turn: {line['ratio']:.2f} {verdict}  {line['seeds']}"
         )
     if arguments.json:
         write_json_atomically(arguments.json, rows)

@@ -69,8 +69,8 @@ def filled(optimizer: SmacOptimizer, n: int) -> list[float]:
     """Restore and tell `n` random full trials; seconds of each."""
     drawn = space(1).sample_configuration(n)
     seconds = []
-    for each in drawn:
-        proposal = Proposal(configuration=plain(each), rung=0)
+    for configuration in drawn:
+        proposal = Proposal(configuration=plain(configuration), rung=0)
         begin = time.perf_counter()
         optimizer.restore(proposal)
         optimizer.tell(proposal, costs_of(proposal))
@@ -98,10 +98,10 @@ def smac_as_shipped(n_trials: int) -> list[float]:
     peer = full_fresh(search)
     # What its initial design would have been is told as the rest is.
     peer._facade._config_selector._initial_design_configs = []
-    for each in space(1).sample_configuration(n_trials):
-        own = Configuration(search.space, values=dict(each))
+    for configuration in space(1).sample_configuration(n_trials):
+        own = Configuration(search.space, values=dict(configuration))
         peer._running = TrialInfo(config=own, seed=0)
-        proposal = Proposal(configuration=plain(each), rung=0)
+        proposal = Proposal(configuration=plain(configuration), rung=0)
         peer.tell(proposal, costs_of(proposal))
     seconds = timed_asks(peer, N_TIMED)
     peer.close()
@@ -230,11 +230,11 @@ def main() -> None:
     most = 1000 if arguments.quick else arguments.most
     rows = measured(n_trials, most, 40 if arguments.quick else 300)
     print(f"{platform.machine()}, joint space, {len(SPACE)} hyperparameters")
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['name']:62} {each['value']:9.4f} {each['unit']:3} "
-            f"baseline {each['baseline']:8.4f}  ratio {each['ratio']:7.2f}  "
-            f"{'met' if each['met'] else 'NOT MET'}"
+            f"{line['name']:62} {line['value']:9.4f} {line['unit']:3} "
+            f"baseline {line['baseline']:8.4f}  ratio {line['ratio']:7.2f}  "
+            f"{'met' if line['met'] else 'NOT MET'}"
         )
     if arguments.json:
         write_json_atomically(arguments.json, rows)

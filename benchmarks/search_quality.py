@@ -89,7 +89,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The records of all tasks, those in the journal among them."""
     tasks = tasks_of(arguments)
     journal = arguments.resume
-    known = {task_of(each): each for each in (read_runs(journal) if journal else [])}
+    known = {task_of(record): record for record in (read_runs(journal) if journal else [])}
     missing = [task for task in tasks if task not in known]
     for record in performed(missing, arguments.shared, arguments.jobs):
         known[task_of(record)] = record

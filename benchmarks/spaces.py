@@ -156,7 +156,7 @@ def decoded(preset: Preset, *, quick: bool) -> dict[str, Any]:
     n_samples = 500 if quick else N_SAMPLES
     begin = time.perf_counter()
     configurations = sample(settings, n_samples, seed=0)
-    good = sum(is_sound(each, settings) for each in configurations)
+    good = sum(is_sound(configuration, settings) for configuration in configurations)
     return {
         "name": f"{preset} configurations that decode ({fingerprint(settings)[:8]})",
         "value": good,

@@ -176,7 +176,7 @@ def row(
         "ratio": value / baseline,
         "target": target,
         "met": None if target is None else value >= target,
-        **{key: each for key, each in found.items() if key != "all"},
+        **{key: figure for key, figure in found.items() if key != "all"},
         "interval95": found["all"]["interval95"],
     }
 
@@ -189,10 +189,10 @@ def configured(config: RunConfig) -> tuple[Candidate, TrainingSettings]:
     return decode(configuration, space), config.training.settings()
 
 
-def shown(each: Mapping[str, Any]) -> str:
+def shown(figure: Mapping[str, Any]) -> str:
     """A value with its interval."""
-    low, high = each["interval95"]
-    return f"{each['value']:.3f} [{low:.2f}, {high:.2f}]"
+    low, high = figure["interval95"]
+    return f"{figure['value']:.3f} [{low:.2f}, {high:.2f}]"
 
 
 def main() -> None:
@@ -229,12 +229,12 @@ def main() -> None:
         name = "recipe" if mitigation.name == "none" else f"recipe, {mitigation.name}"
         rows.append(row(name, found, baseline, target=TARGET if is_recipe else None))
     print(f"{'rank-1':28} {'all':22} {'women':22} {'men':22} {'men - women':22} {'seconds':>8}")
-    for each in rows:
-        whole = {"value": each["value"], "interval95": each["interval95"]}
-        parts = [shown(part) for part in (whole, each["women"], each["men"], each["gap"])]
+    for line in rows:
+        whole = {"value": line["value"], "interval95": line["interval95"]}
+        parts = [shown(part) for part in (whole, line["women"], line["men"], line["gap"])]
         print(
-            f"{each['name']:28} {' '.join(f'{part:22}' for part in parts)} "
-            f"{each.get('seconds', 0.0):8.0f}"
+            f"{line['name']:28} {' '.join(f'{part:22}' for part in parts)} "
+            f"{line.get('seconds', 0.0):8.0f}"
         )
     if arguments.json:
         write_json_atomically(arguments.json, rows)

@@ -35,7 +35,7 @@ def saved_activation_bytes(network: nn.Module, images: Tensor) -> int:
 
     def keep(tensor: Tensor) -> None:
         kept.update(
-            (key, each) for key, each in _storages([tensor]).items() if key not in resident
+            (key, storage) for key, storage in _storages([tensor]).items() if key not in resident
         )
 
     was_training = network.training

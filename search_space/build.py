@@ -95,7 +95,9 @@ def network_cost(candidate: Candidate, *, in_channels: int, image_size: int) -> 
     return NetworkCost(
         family=family_of(candidate.architecture),
         hash=architecture_hash(candidate.architecture),
-        parameters=sum(each.numel() for each in network.parameters() if each.requires_grad),
+        parameters=sum(
+            parameter.numel() for parameter in network.parameters() if parameter.requires_grad
+        ),
         # The counter takes a multiply-accumulate for two operations.
         macs=counter.get_total_flops() // (2 * _MEASURED_PICTURES),
         activation_bytes=-(-saved // _MEASURED_PICTURES),

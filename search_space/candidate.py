@@ -215,11 +215,11 @@ def settings_from_json(value: Mapping[str, Any]) -> SpaceSettings:
             fields[name] = tuple(fields[name])
     for name in ("families", "limit"):
         if name in fields:
-            fields[name] = {key: tuple(each) for key, each in fields[name].items()}
+            fields[name] = {key: tuple(values) for key, values in fields[name].items()}
     if "dag" in fields:
         dag: dict[str, Any] = {
-            key: tuple(each) if isinstance(each, list) else each
-            for key, each in fields["dag"].items()
+            key: tuple(setting) if isinstance(setting, list) else setting
+            for key, setting in fields["dag"].items()
         }
         fields["dag"] = DagSettings(**dag)
     return SpaceSettings(**fields)

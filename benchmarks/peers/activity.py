@@ -21,6 +21,6 @@ def active_values(
     values: dict[str, Any] = dict.fromkeys(space, NotSet)
     for name in space:
         conditions = space.parent_conditions_of[name]
-        if all(each.satisfied_by_value(values) for each in conditions):
+        if all(condition.satisfied_by_value(values) for condition in conditions):
             values[name] = choose(space[name])
     return {name: value for name, value in values.items() if value is not NotSet}

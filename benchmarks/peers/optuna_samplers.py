@@ -35,7 +35,9 @@ class OptunaStudy:
     def ask(self) -> Proposal:
         """A configuration for a full evaluation."""
         trial = self._running = self._study.ask()
-        configuration = active_values(self._search.space, lambda each: suggested(trial, each))
+        configuration = active_values(
+            self._search.space, lambda hyperparameter: suggested(trial, hyperparameter)
+        )
         return Proposal(configuration=configuration, rung=self._search.last_rung)
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:

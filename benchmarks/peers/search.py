@@ -39,7 +39,7 @@ class Search:
     @property
     def names(self) -> list[str]:
         """Of the objectives."""
-        return [each.name for each in self.objectives]
+        return [objective.name for objective in self.objectives]
 
 
 class Method(Protocol):

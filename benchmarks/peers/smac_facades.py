@@ -57,7 +57,7 @@ class SmacFacade:
         del proposal  # there is only one at a time
         assert self._running is not None
         if costs is None:
-            bounds = [each.bound for each in self._search.objectives]
+            bounds = [objective.bound for objective in self._search.objectives]
             value = TrialValue(cost=bounds, status=StatusType.CRASHED)
         else:
             told = [costs[name] for name in self._search.names]
@@ -126,7 +126,7 @@ def _scenario(
         search.space,
         output_directory=Path(scratch),
         objectives=search.names,
-        crash_cost=[each.bound for each in search.objectives],
+        crash_cost=[objective.bound for objective in search.objectives],
         deterministic=True,
         n_trials=search.budget,
         seed=search.seed,

@@ -51,7 +51,9 @@ class SyneTuneScheduler:
         if self._running is None:
             return None
         values = self._running.config
-        configuration = active_values(self._search.space, lambda each: values[each.name])
+        configuration = active_values(
+            self._search.space, lambda hyperparameter: values[hyperparameter.name]
+        )
         return Proposal(configuration=configuration, rung=self._rung)
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:

@@ -91,4 +91,4 @@ class FairSuper:
         """Both objectives at the rung's share of the training data."""
         row = {**configuration, "task_id": self._task, "trainsize": self.rungs[rung]}
         values = dict(zip(_COLUMNS.outputs, self._surrogate.predict([row])[0], strict=True))
-        return {each.name: float(values[each.name]) for each in self.objectives}
+        return {objective.name: float(values[objective.name]) for objective in self.objectives}

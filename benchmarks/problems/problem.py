@@ -88,4 +88,4 @@ class Problem(Protocol):
 
 def fractions_of(fidelity: Fidelity) -> tuple[float, ...]:
     """The rungs of a fidelity as fractions of its last."""
-    return tuple(each / fidelity.max_epochs for each in fidelity.rungs)
+    return tuple(rung / fidelity.max_epochs for rung in fidelity.rungs)

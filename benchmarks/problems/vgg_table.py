@@ -66,7 +66,7 @@ class VggTable:
         key = tuple(
             str(configuration[name]) for name in ("backbone", "head", "optimizer", "schedule")
         )
-        failed = {each.name: each.bound for each in self.objectives}
+        failed = {minimised.name: minimised.bound for minimised in self.objectives}
         return self.table.get(key, failed)
 
 

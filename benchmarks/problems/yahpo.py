@@ -39,10 +39,14 @@ def read_space(folder: Path, *, without: Sequence[str]) -> ConfigurationSpace:
         without: Hyperparameters that are set by the problem: the task and the fidelity.
     """
     document = json.loads((folder / "config_space.json").read_text())
-    kept = [each for each in document["hyperparameters"] if each["name"] not in without]
+    kept = [
+        hyperparameter
+        for hyperparameter in document["hyperparameters"]
+        if hyperparameter["name"] not in without
+    ]
     space = ConfigurationSpace()
-    space.add([_hyperparameter(each) for each in kept])
-    space.add([_condition(space, each) for each in document["conditions"]])
+    space.add([_hyperparameter(hyperparameter) for hyperparameter in kept])
+    space.add([_condition(space, condition) for condition in document["conditions"]])
     return space
 
 
@@ -56,7 +60,7 @@ def _hyperparameter(entry: Mapping[str, Any]) -> Any:
 
 def _condition(space: ConfigurationSpace, entry: Mapping[str, Any]) -> Any:
     if entry["type"] == "AND":
-        return AndConjunction(*(_condition(space, each) for each in entry["conditions"]))
+        return AndConjunction(*(_condition(space, condition) for condition in entry["conditions"]))
     child, parent = space[entry["child"]], space[entry["parent"]]
     if entry["type"] == "EQ":
         return EqualsCondition(child, parent, entry["value"])

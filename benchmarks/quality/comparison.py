@@ -70,7 +70,7 @@ class Shares:
         """
         ranks: dict[str, list[float]] = {}
         for problem in self._shares:
-            methods = [each for each in self.methods(problem) if each in among]
+            methods = [method for method in self.methods(problem) if method in among]
             for seed in self._shared_seeds(problem, methods):
                 values = [-self._shares[problem][method][seed] for method in methods]
                 # Ties to the rounding of a sum are ties.
@@ -82,8 +82,8 @@ class Shares:
 
     def best(self, problem: str, among: Collection[str]) -> str | None:
         """The method with the highest mean; None when none of them ran."""
-        methods = [each for each in self.methods(problem) if each in among]
-        return max(methods, key=lambda each: self.mean(problem, each).value, default=None)
+        methods = [method for method in self.methods(problem) if method in among]
+        return max(methods, key=lambda method: self.mean(problem, method).value, default=None)
 
     def verdicts(self, method: str, peers: Collection[str]) -> list[Verdict]:
         """The method against the best peer on each problem."""
@@ -95,7 +95,7 @@ class Shares:
             difference = self._differences(problem, method, peer)
             if len(difference):
                 found.append((problem, peer, float(difference.mean()), wilcoxon(difference)))
-        corrected = holm([each[-1] for each in found])
+        corrected = holm([comparison[-1] for comparison in found])
         return [
             Verdict(
                 problem=problem, method=method, best_peer=peer, difference=mean, p_value=p_value

@@ -25,8 +25,8 @@ class Report:
     def __init__(self, runs: _Runs, *, ours: Collection[str], peers: Collection[str]) -> None:
         self._runs = runs
         self._methods = list(dict.fromkeys(run["method"] for run in runs if run["spent"]))
-        self._ours = [each for each in self._methods if each in ours]
-        self._peers = [each for each in self._methods if each in peers]
+        self._ours = [method for method in self._methods if method in ours]
+        self._peers = [method for method in self._methods if method in peers]
         by_budget = {budget: Shares(runs, budget) for budget in BUDGETS}
         self._by_budget = {
             budget: shares for budget, shares in by_budget.items() if shares.problems
@@ -69,18 +69,18 @@ class Report:
         yield _header(self._by_budget)
         ranks = [shares.mean_ranks(self._methods) for shares in self._by_budget.values()]
         for method in self._methods:
-            yield _line(method, [each.get(method) for each in ranks])
+            yield _line(method, [rank.get(method) for rank in ranks])
         yield ""
 
     def _verdicts(self) -> Iterator[str]:
         for method in self._ours:
             yield f"{method} against the best peer of each problem: difference, p after Holm"
             for budget, shares in self._by_budget.items():
-                for each in shares.verdicts(method, self._peers):
-                    remark = "  BEHIND" if each.is_behind else ""
+                for verdict in shares.verdicts(method, self._peers):
+                    remark = "  BEHIND" if verdict.is_behind else ""
                     yield (
-                        f"{budget:>5} {each.problem:24} {each.best_peer:{_WIDTH}} "
-                        f"{each.difference:+.3f}  p {each.p_value:.3f}{remark}"
+                        f"{budget:>5} {verdict.problem:24} {verdict.best_peer:{_WIDTH}} "
+                        f"{verdict.difference:+.3f}  p {verdict.p_value:.3f}{remark}"
                     )
             yield ""
 
@@ -95,7 +95,7 @@ class Report:
 
     def _rank_rows(self, budget: int, shares: Shares) -> Iterator[dict[str, Any]]:
         ranks = shares.mean_ranks(self._methods)
-        best = min((ranks[each].value for each in self._peers if each in ranks), default=None)
+        best = min((ranks[peer].value for peer in self._peers if peer in ranks), default=None)
         for method, rank in ranks.items():
             row = _row(f"mean rank at {budget}, {method}", rank, "rank", best)
             if method in self._ours and best is not None:
@@ -112,7 +112,8 @@ class Report:
             row = _row(f"{problem} at {budget}, {method}", mean, "of the front", baseline)
             if method in self._ours:
                 behind = {
-                    each.problem: each.is_behind for each in shares.verdicts(method, self._peers)
+                    verdict.problem: verdict.is_behind
+                    for verdict in shares.verdicts(method, self._peers)
                 }
                 if problem in behind:
                     row |= {"target": baseline, "met": not behind[problem]}

@@ -118,7 +118,7 @@ def shares(box: Box, trace: Sequence[Sequence[float]], *, budget: int) -> Mappin
     table = np.array(trace, np.float64).reshape(len(trace), 1 + n_objectives)
     ends, costs = table[:, 0], table[:, 1:]
     found = {}
-    for each in BUDGETS:
-        if each <= budget:
-            found[str(each)] = box.share(costs[ends <= each + _ROUNDING])
+    for limit in BUDGETS:
+        if limit <= budget:
+            found[str(limit)] = box.share(costs[ends <= limit + _ROUNDING])
     return found

@@ -105,7 +105,7 @@ def refuse_other_run(run: RunDirectory) -> None:
     """
     path = run.path
     if path.is_dir() and not _has_events(run):
-        if all(_is_left_by_a_start(each) for each in path.iterdir()):
+        if all(_is_left_by_a_start(entry) for entry in path.iterdir()):
             return
         raise RunExistsError(f"{path}: holds other files; give the run another `name`")
     if path.exists():

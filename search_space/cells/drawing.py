@@ -243,7 +243,7 @@ def _draw_text(root: Element, text: Text) -> None:
 def _rectangle(box: Box, **attributes: str) -> Element:
     size = {"width": box.right - box.left, "height": box.bottom - box.top}
     place = {"x": box.left, "y": box.top, **size}
-    return Element("rect", {name: _number(each) for name, each in place.items()} | attributes)
+    return Element("rect", {name: _number(length) for name, length in place.items()} | attributes)
 
 
 def _colour(curve: Curve) -> str:

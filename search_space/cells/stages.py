@@ -71,8 +71,8 @@ class BlockSize:
         if cell.joins[edge.target - 1] == "add":
             return total
         arriving = cell.edges_into(edge.target)
-        each, rest = divmod(total // unit, len(arriving))
-        return unit * (each + (arriving.index(edge) < rest))
+        share, rest = divmod(total // unit, len(arriving))
+        return unit * (share + (arriving.index(edge) < rest))
 
 
 def as_dag(architecture: DualPathArchitecture | DagArchitecture) -> DagArchitecture:

@@ -119,7 +119,7 @@ def configuration_faults(configuration: Mapping[str, Value], settings: SpaceSett
     for parameter in space:
         name = parameter.name
         if not _is_active(parameter, configuration, active):
-            if any(each.parent in undecided for each in parameter.conditions):
+            if any(condition.parent in undecided for condition in parameter.conditions):
                 undecided.add(name)
             elif name in configuration:
                 where = condition_words(parameter)
@@ -255,7 +255,8 @@ def _is_active(
 ) -> bool:
     conditions = parameter.conditions
     return not conditions or any(
-        each.parent in active and configuration[each.parent] in each.values for each in conditions
+        condition.parent in active and configuration[condition.parent] in condition.values
+        for condition in conditions
     )
 
 

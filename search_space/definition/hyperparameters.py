@@ -96,7 +96,7 @@ def unrestricted(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
             is_log=True,
             conditions=_where(OPTIMIZER, "SGD"),
         ),
-        *(each for name in settings.tuned for each in _recipe(settings)[name]),
+        *(parameter for name in settings.tuned for parameter in _recipe(settings)[name]),
     )
 
 
@@ -109,7 +109,7 @@ def hyperparameters(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
     Args:
         settings: Settings without faults; a value that is not allowed is taken as it is.
     """
-    restricted = (_restricted(each, settings) for each in unrestricted(settings))
+    restricted = (_restricted(parameter, settings) for parameter in unrestricted(settings))
     kept: dict[str, Hyperparameter] = {}
     for parameter in restricted:
         reachable = _reachable(parameter, kept)
@@ -133,7 +133,7 @@ def _architecture(settings: SpaceSettings) -> tuple[Hyperparameter, ...]:
         return parts[sources[0]](settings, ())
     root = Choice(name=ARCHITECTURE, choices=sources, default=sources[0])
     below = (parts[source](settings, _where(ARCHITECTURE, source)) for source in sources)
-    return (root, *(each for part in below for each in part))
+    return (root, *(parameter for part in below for parameter in part))
 
 
 def _dual_path(
@@ -347,7 +347,7 @@ def _restricted(parameter: Hyperparameter, settings: SpaceSettings) -> Hyperpara
         return parameter
     if isinstance(parameter, Choice):
         wanted = [canonical_value(parameter, value) for value in limit]
-        choices = tuple(each for each in parameter.choices if each in wanted)
+        choices = tuple(choice for choice in parameter.choices if choice in wanted)
         default = parameter.default if parameter.default in choices else choices[0]
         return replace(parameter, choices=choices, default=default)
     lower, upper = (int(float(bound)) if parameter.is_integer else float(bound) for bound in limit)
@@ -367,7 +367,7 @@ def _reachable(
         if parent is None:
             continue
         possible = values_of(parent)
-        values = tuple(each for each in condition.values if each in possible)
+        values = tuple(value for value in condition.values if value in possible)
         if not values:
             continue
         if len(values) == len(possible):

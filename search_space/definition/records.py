@@ -55,8 +55,10 @@ Hyperparameter: TypeAlias = Choice | Range
 
 def n_discrete_combinations(space: Sequence[Hyperparameter]) -> int:
     """How many different choices there are; ranges of whole numbers count, others do not."""
-    discrete = [each for each in space if isinstance(each, Choice) or each.is_integer]
-    roots = [each for each in discrete if not each.conditions]
+    discrete = [
+        parameter for parameter in space if isinstance(parameter, Choice) or parameter.is_integer
+    ]
+    roots = [parameter for parameter in discrete if not parameter.conditions]
     return math.prod(_n_combinations(root, discrete) for root in roots)
 
 
@@ -73,7 +75,7 @@ def accepts(parameter: Hyperparameter, value: object) -> bool:
     """Whether the value is one of the hyperparameter's."""
     if isinstance(parameter, Choice):
         # By type too: 1, 1.0 and True are equal and not the same choice.
-        return any(type(value) is type(each) and value == each for each in parameter.choices)
+        return any(type(value) is type(choice) and value == choice for choice in parameter.choices)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
     if parameter.is_integer and value != int(value):
@@ -87,7 +89,7 @@ def accepted(parameter: Hyperparameter) -> str:
     """What the hyperparameter accepts, in words."""
     if isinstance(parameter, Choice):
         choices = ", ".join(map(str, parameter.choices))
-        is_text = all(isinstance(each, str) for each in parameter.choices)
+        is_text = all(isinstance(choice, str) for choice in parameter.choices)
         if len(parameter.choices) == 1:
             return f"the {'string' if is_text else 'value'} {choices}"
         return f"one of the {'strings' if is_text else 'values'} {choices}"
@@ -98,7 +100,8 @@ def accepted(parameter: Hyperparameter) -> str:
 def condition_words(parameter: Hyperparameter) -> str:
     """Where the hyperparameter exists, in words; empty where always."""
     return ", or ".join(
-        f"{each.parent} = {' or '.join(map(str, each.values))}" for each in parameter.conditions
+        f"{condition.parent} = {' or '.join(map(str, condition.values))}"
+        for condition in parameter.conditions
     )
 
 
@@ -143,4 +146,6 @@ def _n_combinations(parameter: Hyperparameter, discrete: Sequence[Hyperparameter
 
 
 def _is_child(child: Hyperparameter, parent: str, value: Value) -> bool:
-    return any(each.parent == parent and value in each.values for each in child.conditions)
+    return any(
+        condition.parent == parent and value in condition.values for condition in child.conditions
+    )
