@@ -23,7 +23,7 @@ test: lint
 test-system: $(VENV)/.installed-test
 	$(PYTEST) $(SYSTEM_TESTS)
 
-# Half as long again as without; `coverage report` then shows what is left out.
+# Two thirds longer than without; `coverage report` then shows what is left out.
 coverage:
 	$(MAKE) test COVERAGE=yes
 
