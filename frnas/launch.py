@@ -56,8 +56,7 @@ def search(
         The run; its `status().state` is `finished`, `stopped`, or `failed` when it gave up.
 
     Raises:
-        RunFileError: The run file has faults; the message lists all of them.
-        DataError: The data have faults.
+        RunFileError: The run file, its data or its space have faults; the message lists them all.
         RunExistsError: There is another run of that name.
         SchedulerUnreachableError: No scheduler answers.
     """

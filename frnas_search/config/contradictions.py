@@ -13,6 +13,7 @@ from results.objectives import NEEDS, OBJECTIVE_NAMES, objective
 from search_space.definition.faults import space_faults
 from search_space.definition.hyperparameters import DROP_PATH, MITIGATION, variant_name
 from search_space.fault import Fault, is_at
+from workers.trials.registry import FACE_NETWORK, trial_function
 
 if TYPE_CHECKING:
     from frnas_search.config.run_config import EvaluationSection, RunConfig
@@ -79,11 +80,13 @@ def _messages_of_objectives(
     ]
     if len(distinct) < len(named):
         messages.append("one is named twice; name each once")
-    needed = {name: NEEDS[name] for name in distinct if name in NEEDS}
+    measured = trial_function(FACE_NETWORK).costs(evaluation.settings())
     return messages + [
-        f"{name!r} needs `evaluation.{switch}: true`"
-        for name, switch in needed.items()
-        if not getattr(evaluation, switch) and not is_at(("evaluation", switch), unknown)
+        f"{name!r} needs `evaluation.{NEEDS[name]}: true`"
+        for name in distinct
+        if name in NEEDS
+        and name not in measured
+        and not is_at(("evaluation", NEEDS[name]), unknown)
     ]
 
 

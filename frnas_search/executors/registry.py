@@ -74,7 +74,7 @@ def _started_here(pool: WorkerPool) -> Iterator[Executor]:
 EXECUTORS: Mapping[str, Callable[[WorkerPool], AbstractContextManager[Executor]]] = (
     MappingProxyType({"local": _started_here, "scheduler": _at_scheduler})
 )
-"""Name -> what opens it; each is put through `tests/contract/test_executor.py`."""
+"""Name -> what opens it; held to the contract by `tests/integration/test_dask_contract.py`."""
 
 
 def open_executor(pool: WorkerPool) -> AbstractContextManager[Executor]:

@@ -42,7 +42,7 @@ class Blueprint:
     Attributes:
         run: Where it is kept.
         run_file: The resolved run file as YAML, with all that it points to made the run's own.
-        opened: The first event of its log; what a resumed search is compared with.
+        opened: The first event of its log, but for the time.
         earlier: What it knows from other runs; None where it asks for none.
         sampler: Who proposes.
         problem: What is searched.
@@ -78,7 +78,7 @@ def blueprint_of(
     return Blueprint(
         run=run,
         run_file=to_yaml(_self_contained(config, prepared, run)),
-        opened=_opened(config, prepared, run),
+        opened=opening_event(config, prepared, run),
         earlier=earlier,
         sampler=config.search.sampler,
         problem=_problem(config, prepared, earlier),
@@ -101,7 +101,8 @@ def _self_contained(config: RunConfig, prepared: Prepared, run: RunDirectory) ->
     return config.model_copy(update={"space": section})
 
 
-def _opened(config: RunConfig, prepared: Prepared, run: RunDirectory) -> RunOpened:
+def opening_event(config: RunConfig, prepared: Prepared, run: RunDirectory) -> RunOpened:
+    """What the run is, as the first event of its log says it; the time is now."""
     return RunOpened(
         run=run.name,
         objectives=prepared.objectives,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.config.requests import preparation_request
@@ -16,9 +16,9 @@ from frnas_search.coordinator.publishing import FilePublisher
 from frnas_search.coordinator.replay import replay
 from frnas_search.coordinator.state import Event, Reissued
 from frnas_search.executors.registry import open_executor
-from frnas_search.launch.blueprint import Blueprint, blueprint_of
+from frnas_search.launch.blueprint import Blueprint, blueprint_of, opening_event
 from frnas_search.launch.preparation import prepare, warm_start
-from frnas_search.launch.provenance import library_versions, manifest
+from frnas_search.launch.provenance import library_versions, manifest, utc_now
 from frnas_search.launch.run_entry import (
     begun_directory,
     refuse_changes,
@@ -79,7 +79,7 @@ def new_search(
         RunExistsError: The directory holds another run by now.
         SchedulerUnreachableError: No scheduler answers.
     """
-    run, opened = blueprint.run, blueprint.opened
+    run = blueprint.run
     with open_executor(blueprint.pool) as executor, begun_directory(run):
         _write_provenance(blueprint)
         run.events.unlink(missing_ok=True)  # without an event, as was checked
@@ -87,6 +87,7 @@ def new_search(
             SqliteStore.create(run.events) as store,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
+            opened = replace(blueprint.opened, at=utc_now())  # now that there are workers
             store.append(opened, time=opened.at)
             log = store.read()
             FilePublisher(run).publish(fold(log))
@@ -119,13 +120,13 @@ def resumed_search(
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         log = store.read()
         view = fold(log)
+        config = with_fixed_workers(run_file.config)
+        refuse_changes(run, before=view.opened, now=opening_event(config, prepared, run))
         earlier = view.warm_started
         if earlier is None and not view.trials:  # killed before it could be written
             request = preparation_request(run_file, runs_directory=run.path.parent)
             earlier = warm_start(request, prepared.space)
-        config = with_fixed_workers(run_file.config)
         blueprint = blueprint_of(config, prepared, run=run, earlier=earlier)
-        refuse_changes(run, before=view.opened, now=blueprint.opened)
         with (
             open_executor(blueprint.pool) as executor,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,

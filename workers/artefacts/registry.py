@@ -14,12 +14,10 @@ from workers.errors import DataError
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
-def _directory(location: str) -> ArtefactStore:
-    return DirectoryStore(Path(location.removeprefix("file://")))
-
-
-STORES: Mapping[str, Callable[[str], ArtefactStore]] = MappingProxyType({"file": _directory})
-"""Scheme of a location -> what opens it; a location without a scheme is a folder's path."""
+STORES: Mapping[str, Callable[[str], ArtefactStore]] = MappingProxyType(
+    {"file": lambda path: DirectoryStore(Path(path))}
+)
+"""Scheme of a location -> what opens the rest of it; one without a scheme is a folder's path."""
 
 
 def open_store(location: str) -> ArtefactStore:
@@ -38,4 +36,4 @@ def open_store(location: str) -> ArtefactStore:
             f"{location}: there is no artefact store of the kind {scheme}://; give a folder's "
             f"path or one of {kinds}"
         )
-    return STORES[scheme](location)
+    return STORES[scheme](location[found.end() :] if found else location)

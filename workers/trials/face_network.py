@@ -118,11 +118,11 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
         store=open_store(job.artefacts),
         clock=clock,
     )
+    checkpoint = _latest_checkpoint(trial, progress)
+    memory = _memory_plan(trial, checkpoint)
     network_costs |= _measured_costs(trial)
     require_within(job.constraints, network_costs)
 
-    checkpoint = _latest_checkpoint(trial, progress)
-    memory = _memory_plan(trial, checkpoint)
     training, n_splits = _trained(trial, progress, checkpoint, n_splits=memory.n_splits)
     evaluation = evaluate(
         training.evaluated_network,
@@ -158,7 +158,9 @@ def _trained(
         try:
             _train(training, schedule, trial, progress)
         except (RuntimeError, MemoryError) as error:
-            schedule = _in_smaller_parts(schedule, error)
+            if not _helps_to_split(schedule, error):
+                raise
+            schedule = replace(schedule, n_splits=2 * schedule.n_splits)
         else:
             return training, schedule.n_splits
         logger.warning(
@@ -212,17 +214,10 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             saved = clock()
 
 
-def _in_smaller_parts(schedule: Schedule, error: Exception) -> Schedule:
-    """The schedule with batches in twice as many parts.
-
-    Raises:
-        Exception: The error, where memory is not the reason or parts cannot be smaller.
-    """
-    n_splits = 2 * schedule.n_splits
+def _helps_to_split(schedule: Schedule, error: Exception) -> bool:
+    """Whether memory is the reason, and parts of batches can still be smaller."""
     is_memory = failure_kind(error) is FailureKind.OUT_OF_MEMORY
-    if not is_memory or schedule.batch_size // n_splits < SMALLEST_PART:
-        raise error
-    return replace(schedule, n_splits=n_splits)
+    return is_memory and schedule.batch_size // (2 * schedule.n_splits) >= SMALLEST_PART
 
 
 def _latest_checkpoint(trial: _Trial, progress: Progress) -> Checkpoint | None:

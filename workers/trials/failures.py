@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 
 import torch
 
@@ -39,7 +40,21 @@ def failure_kind(error: BaseException) -> FailureKind:
     return FailureKind.CRASHED
 
 
-def detail_of(error: Exception, kind: FailureKind) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What is kept of an exception: nothing that holds on to the frames it came through."""
+
+    kind: FailureKind
+    detail: str
+
+
+def failure_of(error: Exception) -> Failure:
+    """What became of a trial that raised the error."""
+    kind = failure_kind(error)
+    return Failure(kind=kind, detail=_detail(error, kind))
+
+
+def _detail(error: Exception, kind: FailureKind) -> str:
     """The message of an error raised on purpose; of any other the end of the traceback too."""
     if kind is not FailureKind.CRASHED:
         return str(error) or type(error).__name__

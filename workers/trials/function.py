@@ -53,7 +53,7 @@ class Requirements:
         libraries: Modules that it can import.
         device: What it trains on.
         data: The pack that it can read, with this digest.
-        artefacts: The store that it reaches.
+        artefacts: Location of the store that it reads from and writes to.
     """
 
     libraries: tuple[str, ...]

@@ -17,6 +17,9 @@ from workers.trials.function import Requirements
 def prove(requirements: Requirements) -> None:
     """Find out whether this worker has all that a trial function requires.
 
+    A library that is broken, or without which this module cannot be loaded, is told by the
+    training process's own end.
+
     Raises:
         DataError: A library, the device or the pack is not there, or the pack is another one; no
             store is of the kind that is named.

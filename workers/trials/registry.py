@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from workers.trials.function import Run
 
 
+FACE_NETWORK = "face_network"
+
+
 def _measured_on_faces(evaluation: EvaluationSettings) -> tuple[str, ...]:
     return tuple(
         name for name in OBJECTIVE_NAMES if name not in NEEDS or getattr(evaluation, NEEDS[name])
@@ -35,7 +38,7 @@ TRIAL_FUNCTIONS: Mapping[str, TrialFunction] = MappingProxyType(
         function.name: function
         for function in (
             TrialFunction(
-                name="face_network",
+                name=FACE_NETWORK,
                 costs=_measured_on_faces,
                 requirements=_needed_on_faces,
                 module="workers.trials.face_network",

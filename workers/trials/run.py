@@ -9,7 +9,7 @@ import torch
 
 from results.trial import FailureKind, TrialOutcome
 from workers.settings import TrialJob
-from workers.trials.failures import detail_of, failure_kind
+from workers.trials.failures import Failure, failure_of
 from workers.trials.function import Findings, Progress
 from workers.trials.proof import prove
 from workers.trials.registry import load, trial_function
@@ -28,10 +28,13 @@ def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> 
         function = trial_function(job.function)
         prove(function.requirements(job))
         findings = load(function)(job, progress, clock=clock)
-        outcome = _finished(job, progress, findings, seconds=clock() - started)
+        return _finished(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
-        outcome = _failed(job, progress, error, seconds=clock() - started)
-    return outcome
+        failure = failure_of(error)
+    # Only now, for the error held on to the network that it came from.
+    if failure.kind is FailureKind.OUT_OF_MEMORY and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return _failed(job, progress, failure, seconds=clock() - started)
 
 
 def _finished(
@@ -52,16 +55,13 @@ def _finished(
 
 
 def _failed(
-    job: TrialJob, progress: Progress, error: Exception, *, seconds: float
+    job: TrialJob, progress: Progress, failure: Failure, *, seconds: float
 ) -> TrialOutcome:
-    kind = failure_kind(error)
-    if kind is FailureKind.OUT_OF_MEMORY and torch.cuda.is_available():
-        torch.cuda.empty_cache()  # for the next trial
     return TrialOutcome(
         trial_id=job.request.trial_id,
         attempt=job.request.attempt,
-        failure=kind,
-        detail=detail_of(error, kind),
+        failure=failure.kind,
+        detail=failure.detail,
         architecture=progress.architecture,
         seconds=seconds,
         epochs_trained=progress.epochs_trained,

@@ -26,7 +26,7 @@ def test_a_folder_where_a_file_is_wanted_cannot_be_read(tmp_path: Path) -> None:
         DirectoryStore(tmp_path).read("c1")
 
 
-@pytest.mark.parametrize("form", ["{}", "file://{}"])
+@pytest.mark.parametrize("form", ["{}", "file://{}", "FILE://{}"])
 def test_a_location_is_a_path_or_a_url(tmp_path: Path, form: str) -> None:
     (tmp_path / "a").write_bytes(b"x")
     assert open_store(form.format(tmp_path)).read("a") == b"x"

@@ -113,7 +113,7 @@ def test_scalarised_improvement_is_proportional_to_the_hypervolume(m: int) -> No
     assert volume * np.mean(found) == pytest.approx(gain(front, point[0, 0]), abs=4 * error)
 
 
-def test_scalarised_improvement_is_the_mean_over_opinions() -> None:
+def test_scalarised_improvement_is_the_mean_over_predictions() -> None:
     front, predictions = front_of(5, 3, seed=9), generator(10).random((4, 7, 3))
     found = scalarised_hypervolume_improvement(predictions, front, generator(11))
     each = [scalarised_hypervolume_improvement(o[None], front, generator(11)) for o in predictions]
@@ -159,7 +159,7 @@ def test_one_cost_and_constant_objectives_have_a_box_with_an_extent() -> None:
         assert scale.scaled(costs)[0].tolist() == pytest.approx([0.0, 0.0])
 
 
-def test_scaling_broadcasts_over_opinions() -> None:
+def test_scaling_broadcasts_over_predictions() -> None:
     scale = Scale(low=np.array([1.0, 2.0]), span=np.array([2.0, 4.0]))
     assert scale.scaled(np.full((3, 5, 2), 4.0)).shape == (3, 5, 2)
     assert scale.scaled(np.array([3.0, 4.0])).tolist() == [1.0, 0.5]

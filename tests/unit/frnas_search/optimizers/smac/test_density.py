@@ -51,7 +51,7 @@ def mixture(centres: FloatArray, widths: FloatArray, x: FloatArray) -> FloatArra
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_the_density_parzen_density_is_a_mixture_of_truncated_normals(name: str) -> None:
+def test_the_parzen_density_is_a_mixture_of_truncated_normals(name: str) -> None:
     density, x = _parzen_density(np.array(TAKEN[name])), np.linspace(0.0, 1.0, 201)
     expected = mixture(density.centres, density.widths, x)
     assert np.exp(density.log_pdf(x)).tolist() == pytest.approx(expected.tolist(), rel=1e-6)

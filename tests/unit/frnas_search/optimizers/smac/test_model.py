@@ -20,7 +20,7 @@ def data(n: int, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
-def test_opinions_are_what_scikit_learns_trees_predict(m: int) -> None:
+def test_predictions_are_what_scikit_learns_trees_predict(m: int) -> None:
     vectors, fidelities, costs = data(40, m)
     forest = Forest(n_trees=7, max_features=0.8, min_leaf=2)
     with warnings.catch_warnings():
