@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from results.atomic import replacing
 from workers.artefacts.store import checked_key
+
+_ABANDONED_AFTER_SECONDS = 3600.0
+"""Since a temporary file was last written to; no write of an artefact pauses for so long."""
 
 
 class DirectoryStore:
@@ -37,6 +41,7 @@ class DirectoryStore:
         """A temporary file in the same folder, synced and renamed at the end."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
         with replacing(path) as temporary:
             yield temporary
 
@@ -80,3 +85,12 @@ class DirectoryStore:
                     yield from self._files(path)
                 else:
                     yield path
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Delete what writers that were killed left behind: such a file may be as large as a network."""
+    for path in folder.glob(".*.tmp*"):
+        # Another writer may do the same at the same time, or may own the file.
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                path.unlink()

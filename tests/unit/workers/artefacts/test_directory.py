@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,17 @@ def test_files_that_are_being_written_are_no_artefacts(tmp_path: Path) -> None:
     assert store.sizes("c1") == {}
     store.remove("c1")
     assert not (tmp_path / "c1").exists(), "they go with their folder"
+
+
+def test_what_a_killed_writer_left_behind_goes_with_the_next_write(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    abandoned, fresh = (tmp_path / f".epochs-0003.{name}.tmp.pt" for name in "ab")
+    for path in (abandoned, fresh):
+        path.write_bytes(b"half")
+    long_ago = time.time() - 2 * 3600
+    os.utime(abandoned, (long_ago, long_ago))
+    store.write("epochs-0009.pt", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, "epochs-0009.pt"]
 
 
 def test_a_folder_where_a_file_is_wanted_cannot_be_read(tmp_path: Path) -> None:
