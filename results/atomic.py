@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(\..*)?", re.DOTALL)
+"""What `replacing` calls a file that is being written, and nobody else anything."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from results.atomic import replacing
+from results.atomic import TEMPORARY_NAME, replacing
 from workers.artefacts.store import checked_key
 
 _ABANDONED_AFTER_SECONDS = 3600.0
@@ -88,8 +88,10 @@ class DirectoryStore:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Delete what writers that were killed left behind: such a file may be as large as a network."""
-    for path in folder.glob(".*.tmp*"):
+    """Delete what writers that were killed left behind; it may be as large as a network."""
+    for path in folder.iterdir():
+        if not TEMPORARY_NAME.fullmatch(path.name):
+            continue
         # Another writer may do the same at the same time, or may own the file.
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS:

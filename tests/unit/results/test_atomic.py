@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from results.atomic import (
+    TEMPORARY_NAME,
     replacing,
     write_bytes_atomically,
     write_json_atomically,
@@ -82,3 +83,11 @@ def test_json_without_a_finite_number_is_refused_and_nothing_is_written(
     with pytest.raises(ValueError, match="JSON"):
         write_json_atomically(tmp_path / "value.json", {"error": number})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["plot.png", "x", ".hidden", "epochs-0003+000120.pt", "a\nb.c"])
+def test_the_temporary_file_has_a_name_of_its_kind(tmp_path: Path, name: str) -> None:
+    with replacing(tmp_path / name) as temporary:
+        assert TEMPORARY_NAME.fullmatch(temporary.name)
+        assert not TEMPORARY_NAME.fullmatch(name)
+        temporary.write_bytes(b"")

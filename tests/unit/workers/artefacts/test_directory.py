@@ -24,13 +24,16 @@ def test_files_that_are_being_written_are_no_artefacts(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_behind_goes_with_the_next_write(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
-    abandoned, fresh = (tmp_path / f".epochs-0003.{name}.tmp.pt" for name in "ab")
-    for path in (abandoned, fresh):
+    abandoned, fresh = (tmp_path / f".epochs-0003.{name * 32}.tmp.pt" for name in "ab")
+    somebody_elses = tmp_path / ".notes.tmp.txt"
+    for path in (abandoned, fresh, somebody_elses):
         path.write_bytes(b"half")
     long_ago = time.time() - 2 * 3600
-    os.utime(abandoned, (long_ago, long_ago))
+    for path in (abandoned, somebody_elses):
+        os.utime(path, (long_ago, long_ago))
     store.write("epochs-0009.pt", b"whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, "epochs-0009.pt"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {fresh.name, somebody_elses.name, "epochs-0009.pt"}
 
 
 def test_a_folder_where_a_file_is_wanted_cannot_be_read(tmp_path: Path) -> None:
