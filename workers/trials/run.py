@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -28,43 +29,28 @@ def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> 
         function = trial_function(job.function)
         prove(function.requirements(job))
         findings = load(function)(job, progress, clock=clock)
-        return _finished(job, progress, findings, seconds=clock() - started)
+        return _outcome(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
         failure = failure_of(error)
     # Only now, for the error held on to the network that it came from.
     if failure.kind is FailureKind.OUT_OF_MEMORY and torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return _failed(job, progress, failure, seconds=clock() - started)
+    return _outcome(job, progress, failure, seconds=clock() - started)
 
 
-def _finished(
-    job: TrialJob, progress: Progress, findings: Findings, *, seconds: float
+def _outcome(
+    job: TrialJob, progress: Progress, ended: Findings | Failure, *, seconds: float
 ) -> TrialOutcome:
-    return TrialOutcome(
+    outcome = functools.partial(
+        TrialOutcome,
         trial_id=job.request.trial_id,
         attempt=job.request.attempt,
-        costs=findings.costs,
-        interval95=findings.interval95,
-        metrics=findings.metrics,
         architecture=progress.architecture,
         seconds=seconds,
         epochs_trained=progress.epochs_trained,
         checkpoint=progress.checkpoint,
         device=progress.device,
     )
-
-
-def _failed(
-    job: TrialJob, progress: Progress, failure: Failure, *, seconds: float
-) -> TrialOutcome:
-    return TrialOutcome(
-        trial_id=job.request.trial_id,
-        attempt=job.request.attempt,
-        failure=failure.kind,
-        detail=failure.detail,
-        architecture=progress.architecture,
-        seconds=seconds,
-        epochs_trained=progress.epochs_trained,
-        checkpoint=progress.checkpoint,
-        device=progress.device,
-    )
+    if isinstance(ended, Failure):
+        return outcome(failure=ended.kind, detail=ended.detail)
+    return outcome(costs=ended.costs, interval95=ended.interval95, metrics=ended.metrics)
