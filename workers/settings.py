@@ -21,6 +21,10 @@ CONSTRAINTS = (
 )
 
 
+FACE_NETWORK = "face_network"
+"""The trial function that trains a face network."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSettings:
     """Where the faces are and which group column is compared.
@@ -133,7 +137,7 @@ class TrialJob:
     model: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
-    function: str = "face_network"
+    function: str = FACE_NETWORK
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.constraints) - set(CONSTRAINTS))

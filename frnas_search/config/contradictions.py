@@ -13,7 +13,8 @@ from results.objectives import NEEDS, OBJECTIVE_NAMES, objective
 from search_space.definition.faults import space_faults
 from search_space.definition.hyperparameters import DROP_PATH, MITIGATION, variant_name
 from search_space.fault import Fault, is_at
-from workers.trials.registry import FACE_NETWORK, trial_function
+from workers.settings import FACE_NETWORK
+from workers.trials.registry import trial_function
 
 if TYPE_CHECKING:
     from frnas_search.config.run_config import EvaluationSection, RunConfig

@@ -8,14 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from results.objectives import NEEDS, OBJECTIVE_NAMES
-from workers.settings import EvaluationSettings, TrialJob
+from workers.settings import FACE_NETWORK, EvaluationSettings, TrialJob
 from workers.trials.function import Requirements, TrialFunction
 
 if TYPE_CHECKING:
     from workers.trials.function import Run
-
-
-FACE_NETWORK = "face_network"
 
 
 def _measured_on_faces(evaluation: EvaluationSettings) -> tuple[str, ...]:
