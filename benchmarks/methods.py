@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
-from frnas_search.optimizers.smac.maximizer import ProposerSettings
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
         search.objectives,
         fidelity,
         seed=search.seed,
-        settings=ProposerSettings(**parts),
+        engine=EngineSettings(**parts),
     )
 
 
@@ -105,7 +105,7 @@ OURS: dict[str, Factory] = {
 
 ABLATIONS: dict[str, Factory] = {
     "frnas-full-fidelity": _full,
-    "frnas-parego": partial(_ours, acquisition="parego"),
+    "frnas-parego": partial(_ours, acquisition="parego_ei"),
     "frnas-top-rung-only": partial(_ours, uses_all_rungs=False),
     "frnas-hypervolume-only": partial(_ours, density_share=0.0),
     "frnas-density-only": partial(_ours, density_share=1.0),

@@ -62,7 +62,7 @@ SPACE = space()
 
 def ours(fidelity: Fidelity) -> SmacOptimizer:
     """The engine."""
-    return SmacOptimizer(space(), OBJECTIVES, fidelity, seed=0, n_initial_configurations=10)
+    return SmacOptimizer(space(), OBJECTIVES, fidelity, seed=0)
 
 
 def filled(optimizer: SmacOptimizer, n: int) -> list[float]:

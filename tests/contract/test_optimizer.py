@@ -32,6 +32,7 @@ from ConfigSpace import Configuration as SpaceConfiguration
 
 from frnas_search.coordinator.optimizer import Optimizer, Proposal
 from frnas_search.errors import ReplayError
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
@@ -55,7 +56,7 @@ def objectives_of(names: Iterable[str]) -> list[Objective]:
 def smac(
     space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
 ) -> Optimizer:
-    common = {"n_initial_configurations": 5, **options}
+    common = {"engine": EngineSettings(n_initial=5), **options}
     return SmacOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
 
 
