@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from results.objectives import Objective
     from results.trial import Configuration, EarlierResult
 
-Sampler: TypeAlias = Literal["smac", "random", "nsga2", "tpe"]
+Sampler: TypeAlias = Literal["smac", "smac_stock", "random", "nsga2", "tpe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,19 @@ def _open_smac(problem: Problem) -> AbstractContextManager[Optimizer]:
     return contextlib.closing(optimizer)
 
 
+def _open_smac_stock(problem: Problem) -> AbstractContextManager[Optimizer]:
+    from frnas_search.optimizers.smac.stock import StockOptimizer
+
+    optimizer = StockOptimizer(
+        problem.space,
+        problem.objectives,
+        problem.fidelity,
+        n_initial=problem.n_initial_configurations,
+        **_options(problem),
+    )
+    return contextlib.closing(optimizer)
+
+
 def _open_random(problem: Problem) -> AbstractContextManager[Optimizer]:
     from frnas_search.optimizers.random import RandomOptimizer
 
@@ -124,6 +137,7 @@ SAMPLERS: Mapping[Sampler, SamplerSpec] = MappingProxyType(
         spec.name: spec
         for spec in (
             SamplerSpec(name="smac", open=_open_smac, learns=True),
+            SamplerSpec(name="smac_stock", open=_open_smac_stock),
             SamplerSpec(name="random", open=_open_random),
             SamplerSpec(
                 name="nsga2",

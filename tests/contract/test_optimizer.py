@@ -36,6 +36,7 @@ from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
+from frnas_search.optimizers.smac.stock import StockOptimizer
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
 from search_space.definition.decode import decode
@@ -45,6 +46,13 @@ from tests.fakes import PromotingOptimizer, ScriptedOptimizer
 FIDELITY = Fidelity(min_epochs=3, max_epochs=27)
 SPACE = SpaceSettings(preset="joint", families={"small": ("resnet10t", "resnet18")})
 COSTS = {"error": 0.5, "rank_disparity": 3.0}
+
+# Choices of `search.engine` besides the default ones.
+ENGINES: dict[str, dict[str, Any]] = {
+    "forest, noisy_hypervolume": {"model": "forest", "acquisition": "noisy_hypervolume"},
+    "smac_forest, parego_ei": {"model": "smac_forest", "acquisition": "parego_ei"},
+    "hyperband": {"intensifier": "hyperband"},
+}
 
 Make: TypeAlias = Callable[..., Optimizer]
 
@@ -58,6 +66,24 @@ def smac(
 ) -> Optimizer:
     common = {"engine": EngineSettings(n_initial=5), **options}
     return SmacOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
+
+
+def engine(**parts: Any) -> Make:
+    def made(
+        space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+    ) -> Optimizer:
+        return smac(
+            space, seed, names=names, engine=EngineSettings(n_initial=5, **parts), **options
+        )
+
+    return made
+
+
+def smac_stock(
+    space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+) -> Optimizer:
+    common = {"n_initial": 5, **options}
+    return StockOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
 
 
 def at_random(
@@ -84,6 +110,8 @@ def promoting(space: ConfigurationSpace, seed: int) -> Optimizer:
 
 MAKERS: dict[str, Make] = {
     "smac": smac,
+    "smac_stock": smac_stock,
+    **{f"smac {words}": engine(**parts) for words, parts in ENGINES.items()},
     "random": at_random,
     "nsga2": by_optuna("nsga2"),
     "tpe": by_optuna("tpe"),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence, Sized
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-import joblib
 import numpy as np
 from ConfigSpace import Configuration
 from smac import Callback, Scenario
 from smac.main.config_selector import ConfigSelector
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.runhistory import RunHistory
-from threadpoolctl import ThreadpoolController
 
 from frnas_search.optimizers.smac.acquisition_functions import FEWEST_COSTS
 from frnas_search.optimizers.smac.arrays import VectorSpace
 from frnas_search.optimizers.smac.candidates import Candidates, vectors_of
 from frnas_search.optimizers.smac.encoder import AllRungsEncoder
 from frnas_search.optimizers.smac.evidence import Informed
+from frnas_search.optimizers.smac.one_thread import one_thread
 from frnas_search.optimizers.smac.past import Past
 from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
 
@@ -108,7 +105,7 @@ class HistorySelector(ConfigSelector):
         known = past.get_configs()
         if (initial := self._initial(known)) is not None:
             return initial
-        with _one_thread():
+        with one_thread():
             return self._promising(past, known) or self._drawn(past, known)
 
     def _initial(self, known: Sequence[Configuration]) -> Configuration | None:
@@ -180,23 +177,6 @@ class HistorySelector(ConfigSelector):
         vectors = vectors_of(known, self._candidates.space.n_dimensions)
         generator = np.random.default_rng([self._scenario.seed, number])
         return self._candidates.first(self._candidates.drawn(generator), vectors, "random")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Without the threads of joblib and BLAS.
-
-    On arrays as small as these they wait for each other most of the time, and how many there are
-    would change the last bits of a model, which another machine could not replay.
-    """
-    with joblib.parallel_config(backend="sequential"), _blas().limit(limits=1):
-        yield
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    """Looked for once, when all of them are loaded."""
-    return ThreadpoolController()
 
 
 class _Events(Callback):
