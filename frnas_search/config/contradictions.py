@@ -166,10 +166,9 @@ def _engine_faults(config: RunConfig, unknown: Collection[KeyPath]) -> list[Faul
     search = config.search
     engine = search.engine
     faults = []
-    if search.sampler != "smac" and engine.model_fields_set and not is_at(_SAMPLER, unknown):
-        message = (
-            f"are parts of `sampler: smac`, and the sampler is {search.sampler}; leave them out"
-        )
+    is_default = engine == type(engine)()
+    if search.sampler != "smac" and not is_default and not is_at(_SAMPLER, unknown):
+        message = f"has parts of `smac`, and the sampler is {search.sampler}; leave them out"
         faults.append(Fault(("search", "engine"), message))
     elif config.constraints.max_cost and engine.acquisition == "parego_ei":
         message = (

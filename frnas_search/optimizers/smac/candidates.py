@@ -27,6 +27,11 @@ def keys(vectors: FloatArray) -> list[bytes]:
     return [row.tobytes() for row in rounded]
 
 
+def key_of(configuration: Configuration) -> bytes:
+    """That of a configuration's vector; its own hash puts all of its values into words first."""
+    return keys(configuration.get_array()[None])[0]
+
+
 def vectors_of(configurations: Collection[Configuration], n_dimensions: int) -> FloatArray:
     """Shape (n, d); n may be 0."""
     arrays = [configuration.get_array() for configuration in configurations]
@@ -89,7 +94,7 @@ class Candidates:
 
     def _is_new(self, configuration: Configuration, found: bytes, taken: set[bytes]) -> bool:
         """Whether it is accepted, and as its values encode it not proposed before either."""
-        exact = keys(configuration.get_array()[None])[0]
+        exact = key_of(configuration)
         if exact != found and exact in taken:
             return False
         taken.add(exact)

@@ -12,7 +12,7 @@ from smac.initial_design import AbstractInitialDesign
 from smac.random_design.abstract_random_design import AbstractRandomDesign
 
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.candidates import Candidates, keys, vectors_of
+from frnas_search.optimizers.smac.candidates import Candidates, key_of, vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +65,11 @@ class CoveringDesign(AbstractInitialDesign):
         for configuration in wanted:
             if configuration.origin is None:
                 configuration.origin = "enqueued"
-        taken = set(keys(vectors_of(wanted, self._candidates.space.n_dimensions)))
+        taken = {key_of(each) for each in wanted}
         drawn = self._select_configurations()
         return [
             *wanted,
-            *(each for each in drawn if keys(each.get_array()[None])[0] not in taken),
+            *(each for each in drawn if key_of(each) not in taken),
         ]
 
     def _select_configurations(self) -> list[Configuration]:
@@ -124,5 +124,5 @@ def _distinct(configurations: Sequence[Configuration]) -> list[Configuration]:
     """Each once, in the order of their first times."""
     by_key: dict[bytes, Configuration] = {}
     for configuration in configurations:
-        by_key.setdefault(keys(configuration.get_array()[None])[0], configuration)
+        by_key.setdefault(key_of(configuration), configuration)
     return list(by_key.values())

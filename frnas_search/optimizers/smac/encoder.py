@@ -18,6 +18,8 @@ from frnas_search.optimizers.smac.past import Past
 from frnas_search.optimizers.smac.rungs import Rungs
 
 if TYPE_CHECKING:
+    from smac.runhistory.runhistory import RunHistory
+
     from results.pareto import FloatArray
 
 _SMALLEST_SPAN = 1e-12
@@ -70,6 +72,8 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
         self._uses_all_rungs = uses_all_rungs
         self._earlier = earlier
         self._n_enqueued = n_enqueued
+        # A past never changes, so what it says need not be gathered twice.
+        self._known: tuple[RunHistory, Evidence] | None = None
 
     def transform(self, budget_subset: list[Any] | None = None) -> tuple[FloatArray, FloatArray]:
         """Inputs of shape (k, d + 1) and costs of shape (k, m), or (k, 1) of one for all.
@@ -99,6 +103,11 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
     def evidence(self) -> Evidence:
         """What the parts of the engine want to know besides what is encoded."""
         history = self.runhistory
+        if self._known is None or self._known[0] is not history or not isinstance(history, Past):
+            self._known = (history, self._evidence_of(history))
+        return self._known[1]
+
+    def _evidence_of(self, history: RunHistory) -> Evidence:
         results = [(key, value) for key, value in self._results() if _is_success(value)]
         place: dict[int, int] = {}
         for key, _ in results:
@@ -165,7 +174,8 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
             results, costs = [], costs[:0]
         else:
             costs = np.where(np.isfinite(costs), costs, measured.max(axis=0))
-        configurations = [self.runhistory.get_config(key.config_id) for key, _ in results]
+        history = self.runhistory
+        configurations = [history.get_config(key.config_id) for key, _ in results]
         heights = [self._rungs.height(self._rungs.rung(key.budget)) for key, _ in results]
         return Observations(
             vectors=vectors_of(configurations, self._n_params),

@@ -21,6 +21,7 @@ from frnas_search.optimizers.smac.encoder import AllRungsEncoder
 from frnas_search.optimizers.smac.intensifier import AsynchronousHyperband
 from frnas_search.optimizers.smac.maximizer import ArrayMaximizer
 from frnas_search.optimizers.smac.models.handover import FewThenMany
+from frnas_search.optimizers.smac.run_history import LongRunHistory
 from frnas_search.optimizers.smac.scalarisation import Unscalarised
 from frnas_search.optimizers.smac.selector import HistorySelector
 
@@ -37,6 +38,13 @@ class FrontFacade(AbstractFacade):
         super().__init__(scenario, target_function, **parts)
         if isinstance(self.selector, HistorySelector):
             self.optimizer.register_callback(self.selector.get_callback())
+
+    def _update_dependencies(self) -> None:
+        self._runhistory = LongRunHistory(
+            multi_objective_algorithm=self._multi_objective_algorithm,
+            n_objectives=self._scenario.count_objectives(),
+        )
+        super()._update_dependencies()
 
     @property
     def selector(self) -> ConfigSelector:

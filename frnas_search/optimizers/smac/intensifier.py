@@ -13,9 +13,9 @@ from smac.intensifier.abstract_intensifier import AbstractIntensifier
 from smac.runhistory.dataclasses import TrialInfo, TrialKey, TrialValue
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.optimizers.smac.candidates import key_of
 from frnas_search.optimizers.smac.promotion import Promotions
 from frnas_search.optimizers.smac.rungs import Rungs
-from results.trial import ConfigurationKey, configuration_key
 
 if TYPE_CHECKING:
     from smac.main.smbo import SMBO
@@ -62,7 +62,8 @@ class AsynchronousHyperband(AbstractIntensifier):
         super().reset()
         self._promotions = Promotions(self._rungs.n, self._rungs.eta, limits=self._limits)
         self._configurations: list[Configuration] = []
-        self._numbers: dict[ConfigurationKey, int] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._front: list[tuple[Configuration, FloatArray]] = []
         self._told: set[tuple[int, int]] = set()
         self._interrupted: deque[TrialInfo] = deque()
         self._has_read_history = False
@@ -83,14 +84,14 @@ class AsynchronousHyperband(AbstractIntensifier):
 
     def may_take(self, configuration: Configuration, rung: int) -> bool:
         """Whether the configuration is new, or may be promoted to the rung."""
-        number = self._numbers.get(configuration_key(configuration))
+        number = self._numbers.get(key_of(configuration))
         if number is None:
             return 0 <= rung < self._rungs.n
         return self._promotions.may_promote(number, rung)
 
     def take(self, configuration: Configuration, rung: int) -> TrialInfo:
         """The trial of a configuration that is trained to the rung from now on."""
-        key = configuration_key(configuration)
+        key = key_of(configuration)
         number = self._numbers.get(key)
         if number is None:
             self._numbers[key] = len(self._configurations)
@@ -104,7 +105,7 @@ class AsynchronousHyperband(AbstractIntensifier):
     def told(self, info: TrialInfo, value: TrialValue) -> None:
         """A result; of a trial that was never asked, too."""
         rung = self._rungs.rung(info.budget)
-        key = configuration_key(info.config)
+        key = key_of(info.config)
         if key not in self._numbers:
             self.take(info.config, rung)
         number = self._numbers[key]
@@ -122,12 +123,12 @@ class AsynchronousHyperband(AbstractIntensifier):
         costs = self._top_costs(config)
         if costs is None or (self._limits is not None and (costs > self._limits).any()):
             return
-        others = [(each, self._top_costs(each)) for each in self.get_incumbents()]
-        known = [(each, other) for each, other in others if other is not None and each != config]
-        if any((other <= costs).all() for _, other in known):
+        others = [point for point in self._front if point[0] is not config]
+        if any((other <= costs).all() for _, other in others):
             return
-        kept = [each for each, other in known if not (costs <= other).all()]
-        self._update_trajectory([*kept, config])
+        self._front = [point for point in others if not (costs <= point[1]).all()]
+        self._front.append((config, costs))
+        self._update_trajectory([each for each, _ in self._front])
 
     def get_callback(self) -> Callback:
         """What SMAC calls with every result."""
@@ -171,14 +172,14 @@ class AsynchronousHyperband(AbstractIntensifier):
         history = self.runhistory
         for key, value in history.items():
             configuration, rung = history.get_config(key.config_id), self._rungs.rung(key.budget)
-            number = self._numbers.get(configuration_key(configuration))
+            number = self._numbers.get(key_of(configuration))
             if number is None or (number, rung) not in self._told:
                 self._take_over(
                     TrialInfo(configuration, key.instance, key.seed, key.budget), value
                 )
 
     def _take_over(self, info: TrialInfo, value: TrialValue) -> None:
-        is_known = configuration_key(info.config) in self._numbers
+        is_known = key_of(info.config) in self._numbers
         if value.status != StatusType.RUNNING:
             self.told(info, value)
         elif not is_known:

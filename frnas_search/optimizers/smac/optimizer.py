@@ -24,7 +24,7 @@ from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
 from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.smac.arrays import VectorSpace, has_prior
-from frnas_search.optimizers.smac.candidates import Candidates, keys
+from frnas_search.optimizers.smac.candidates import Candidates, key_of
 from frnas_search.optimizers.smac.encoder import Observations
 from frnas_search.optimizers.smac.intensifier import AsynchronousHyperband
 from frnas_search.optimizers.smac.parts import Setting, facade_of
@@ -239,7 +239,7 @@ def distinct(
     by_key: dict[bytes, SpaceConfiguration] = {}
     for values in enqueued:
         configuration = SpaceConfiguration(space, values=dict(values), origin="enqueued")
-        by_key.setdefault(keys(configuration.get_array()[None])[0], configuration)
+        by_key.setdefault(key_of(configuration), configuration)
     return list(by_key.values())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smac.runhistory.dataclasses import TrialKey, TrialValue
@@ -35,6 +35,10 @@ class Past(Mapping[TrialKey, TrialValue]):
 
     def __len__(self) -> int:
         return len(self._trials)
+
+    def items(self) -> ItemsView[TrialKey, TrialValue]:
+        """Each trial and its result, without looking every one up."""
+        return self._trials.items()
 
     def with_planned(self, planned: Sequence[Configuration]) -> Past:
         """The same moment, with configurations that are about to be asked."""
