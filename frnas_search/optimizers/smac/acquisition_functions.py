@@ -92,9 +92,9 @@ class HypervolumeImprovement(AbstractAcquisitionFunction):
         return _predicted(self.model, pending)[0]
 
     def _pending(self) -> FloatArray:
-        if self._evidence is None or not self._fantasises:
+        if self._evidence is None:
             return np.empty((0, 0))
-        return self._evidence.pending
+        return self._evidence.pending if self._fantasises else self._evidence.pending[:0]
 
     def _number(self, n_known: int) -> int:
         return n_known if self._evidence is None else max(0, self._evidence.number)
@@ -138,10 +138,10 @@ class NoisyHypervolumeImprovement(HypervolumeImprovement):
     ) -> list[FloatArray]:
         del known
         if self._evidence is not None:  # what other searches found is on no front
-            expected, variances = _predicted(self.model, self._evidence.vectors)
-        if len(self._pending()):
-            means, more = _predicted(self.model, self._pending())
-            expected, variances = np.vstack([expected, means]), np.vstack([variances, more])
+            vectors = np.vstack([self._evidence.vectors, self._pending()])
+            if len(vectors) == 0:
+                return [expected[:0]]
+            expected, variances = _predicted(self.model, vectors)
         noise = self._generator.normal(size=(_N_FRONTS, *expected.shape))
         return list(expected + noise * np.sqrt(variances))
 
@@ -158,6 +158,7 @@ class WithinLimits(AbstractAcquisitionFunction):
         super().__init__()
         self._function = function
         self._limits = limits
+        self._evidence: Evidence | None = None
 
     @property
     def name(self) -> str:
@@ -175,7 +176,7 @@ class WithinLimits(AbstractAcquisitionFunction):
 
     def _update(self, **kwargs: Any) -> None:
         assert self.model is not None, "SMAC sets it before"
-        if isinstance(self._function, Informed):
+        if self._evidence is not None and isinstance(self._function, Informed):
             self._function.inform(self._within(self._evidence))
         self._function.update(model=self.model, **kwargs)
 

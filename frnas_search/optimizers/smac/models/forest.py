@@ -85,7 +85,8 @@ class RungForest(RungModel):
         covariance_type: str | None = "diagonal",
     ) -> tuple[FloatArray, FloatArray | None]:
         inputs = _inputs(X)
-        each = np.stack([tree.predict(inputs).reshape(len(inputs), -1) for tree in self._trees])
+        shape = len(inputs), len(self._mean)
+        each = np.stack([tree.predict(inputs).reshape(shape) for tree in self._trees])
         means = each.mean(axis=0) * self._deviation + self._mean
         if covariance_type is None:
             return means, None
