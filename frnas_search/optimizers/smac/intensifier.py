@@ -64,6 +64,7 @@ class AsynchronousHyperband(AbstractIntensifier):
         self._configurations: list[Configuration] = []
         self._numbers: dict[bytes, int] = {}
         self._front: list[tuple[Configuration, FloatArray]] = []
+        self._taken: set[tuple[int, int]] = set()
         self._told: set[tuple[int, int]] = set()
         self._interrupted: deque[TrialInfo] = deque()
         self._has_read_history = False
@@ -99,16 +100,16 @@ class AsynchronousHyperband(AbstractIntensifier):
             self._promotions.started(rung)
         elif rung > 0:
             self._promotions.promoted(number, rung)
+        self._taken.add((self._numbers[key], rung))
         budget = self._rungs.budget(rung)
         return TrialInfo(config=configuration, seed=self._seed, budget=budget)
 
     def told(self, info: TrialInfo, value: TrialValue) -> None:
         """A result; of a trial that was never asked, too."""
         rung = self._rungs.rung(info.budget)
-        key = key_of(info.config)
-        if key not in self._numbers:
+        if not self._is_taken(info.config, rung):
             self.take(info.config, rung)
-        number = self._numbers[key]
+        number = self._numbers[key_of(info.config)]
         is_failure = value.status != StatusType.SUCCESS or not np.isfinite(value.cost).all()
         costs = None if is_failure else np.atleast_1d(value.cost).tolist()
         self._told.add((number, rung))
@@ -179,12 +180,17 @@ class AsynchronousHyperband(AbstractIntensifier):
                 )
 
     def _take_over(self, info: TrialInfo, value: TrialValue) -> None:
-        is_known = key_of(info.config) in self._numbers
+        rung = self._rungs.rung(info.budget)
         if value.status != StatusType.RUNNING:
             self.told(info, value)
-        elif not is_known:
-            self.take(info.config, self._rungs.rung(info.budget))
+        elif not self._is_taken(info.config, rung):
+            self.take(info.config, rung)
             self._interrupted.append(info)
+
+    def _is_taken(self, configuration: Configuration, rung: int) -> bool:
+        """Whether that trial was handed out here, or told."""
+        number = self._numbers.get(key_of(configuration))
+        return number is not None and (number, rung) in self._taken
 
 
 class _Trials:
