@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,8 +65,8 @@ class AsynchronousHyperband(AbstractIntensifier):
         self._configurations: list[Configuration] = []
         self._numbers: dict[bytes, int] = {}
         self._front: list[tuple[Configuration, FloatArray]] = []
-        self._taken: set[tuple[int, int]] = set()
-        self._told: set[tuple[int, int]] = set()
+        self._taken: set[tuple[int | None, int]] = set()
+        self._told: set[tuple[int | None, int]] = set()
         self._interrupted: deque[TrialInfo] = deque()
         self._has_read_history = False
 
@@ -107,7 +108,7 @@ class AsynchronousHyperband(AbstractIntensifier):
     def told(self, info: TrialInfo, value: TrialValue) -> None:
         """A result; of a trial that was never asked, too."""
         rung = self._rungs.rung(info.budget)
-        if not self._is_taken(info.config, rung):
+        if (self._numbers.get(key_of(info.config)), rung) not in self._taken:
             self.take(info.config, rung)
         number = self._numbers[key_of(info.config)]
         is_failure = value.status != StatusType.SUCCESS or not np.isfinite(value.cost).all()
@@ -124,12 +125,29 @@ class AsynchronousHyperband(AbstractIntensifier):
         costs = self._top_costs(config)
         if costs is None or (self._limits is not None and (costs > self._limits).any()):
             return
-        others = [point for point in self._front if point[0] is not config]
+        before, key = self._known_front(), key_of(config)
+        others = [point for point in before if key_of(point[0]) != key]
         if any((other <= costs).all() for _, other in others):
             return
-        self._front = [point for point in others if not (costs <= point[1]).all()]
-        self._front.append((config, costs))
-        self._update_trajectory([each for each, _ in self._front])
+        kept = [point for point in others if not (costs <= point[1]).all()]
+        self._front = [*kept, (config, costs)]
+        if len(kept) != len(before) - 1 or len(others) == len(before):
+            self._update_trajectory([each for each, _ in self._front])
+
+    def _known_front(self) -> list[tuple[Configuration, FloatArray]]:
+        """The incumbents with their costs; those that SMAC has loaded, too."""
+        incumbents = self.get_incumbents()
+        if len(self._front) != len(incumbents):
+            costs = [(each, self._top_costs(each)) for each in incumbents]
+            self._front = [(each, known) for each, known in costs if known is not None]
+        return self._front
+
+    def get_trials_of_interest(
+        self, config: Configuration, *, validate: bool = False, seed: int | None = None
+    ) -> list[TrialInfo]:
+        """Those by which a configuration is judged: at the highest budget."""
+        found = super().get_trials_of_interest(config, validate=validate, seed=seed)
+        return [replace(each, budget=self._rungs.budget(self._rungs.last)) for each in found]
 
     def get_callback(self) -> Callback:
         """What SMAC calls with every result."""
@@ -170,27 +188,21 @@ class AsynchronousHyperband(AbstractIntensifier):
         if self._has_read_history:
             return
         self._has_read_history = True
+        self.__post_init__()
         history = self.runhistory
         for key, value in history.items():
-            configuration, rung = history.get_config(key.config_id), self._rungs.rung(key.budget)
-            number = self._numbers.get(key_of(configuration))
-            if number is None or (number, rung) not in self._told:
-                self._take_over(
-                    TrialInfo(configuration, key.instance, key.seed, key.budget), value
-                )
+            configuration = history.get_config(key.config_id)
+            self._take_over(TrialInfo(configuration, key.instance, key.seed, key.budget), value)
 
     def _take_over(self, info: TrialInfo, value: TrialValue) -> None:
         rung = self._rungs.rung(info.budget)
+        number = self._numbers.get(key_of(info.config))
         if value.status != StatusType.RUNNING:
-            self.told(info, value)
-        elif not self._is_taken(info.config, rung):
+            if (number, rung) not in self._told:
+                self.told(info, value)
+        elif (number, rung) not in self._taken:
             self.take(info.config, rung)
             self._interrupted.append(info)
-
-    def _is_taken(self, configuration: Configuration, rung: int) -> bool:
-        """Whether that trial was handed out here, or told."""
-        number = self._numbers.get(key_of(configuration))
-        return number is not None and (number, rung) in self._taken
 
 
 class _Trials:
