@@ -119,4 +119,5 @@ def _choice(column: FloatArray, n: int) -> FloatArray:
     # A constant's value may be anything.
     indices = column if n > 1 else column * 0.0
     codes = np.nan_to_num(indices, nan=n)
-    return np.sqrt(0.5 * _APART) * np.asarray(codes[:, None] == np.arange(n + 1), np.float64)
+    is_value: FloatArray = np.asarray(codes[:, None] == np.arange(n + 1), np.float64)
+    return np.asarray(np.sqrt(0.5 * _APART) * is_value)
