@@ -176,14 +176,20 @@ class WithinLimits(AbstractAcquisitionFunction):
 
     def _update(self, **kwargs: Any) -> None:
         assert self.model is not None, "SMAC sets it before"
-        if self._evidence is not None and isinstance(self._function, Informed):
+        if self._evidence is None:
+            within = self._expected_within(kwargs["X"])
+            kwargs = {**kwargs, "X": within if len(within) else kwargs["X"]}
+        elif isinstance(self._function, Informed):
             self._function.inform(self._within(self._evidence))
         self._function.update(model=self.model, **kwargs)
 
+    def _expected_within(self, vectors: FloatArray) -> FloatArray:
+        if len(vectors) == 0:
+            return vectors
+        return vectors[(_predicted(self.model, vectors)[0] <= self._limits).all(axis=1)]
+
     def _within(self, evidence: Evidence) -> Evidence:
-        pending = evidence.pending
-        if len(pending):
-            pending = pending[(_predicted(self.model, pending)[0] <= self._limits).all(axis=1)]
+        pending = self._expected_within(evidence.pending)
         is_beyond = np.any(evidence.measured > self._limits, axis=1)
         measured = np.where(is_beyond[:, None], np.nan, evidence.measured)
         return Evidence(
