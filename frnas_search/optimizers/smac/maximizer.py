@@ -86,9 +86,11 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
             batch = self._dense(ranked, generator)
         else:
             batch = self._improving(ranked, known, generator)
-        chosen = self._candidates.new([batch], known, "model")
+        new = self._candidates.new([batch], known, "model")
+        # SMAC's list of challengers breaks on none; its selectors pass over what is known.
+        chosen = list(itertools.islice(new, n_points)) or previous_configs[-1:]
         # Their order is all that is known of those that the density chose.
-        return [(-float(n), each) for n, each in enumerate(itertools.islice(chosen, n_points))]
+        return [(-float(n), each) for n, each in enumerate(chosen)]
 
     def _ranked(self, known: FloatArray) -> FloatArray:
         """Configurations to begin from, the best first, shape (n, d).
