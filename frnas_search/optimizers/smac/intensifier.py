@@ -11,6 +11,7 @@ import numpy as np
 from ConfigSpace import Configuration
 from smac import Callback, Scenario
 from smac.intensifier.abstract_intensifier import AbstractIntensifier
+from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.runhistory.dataclasses import TrialInfo, TrialKey, TrialValue
 from smac.runhistory.enumerations import StatusType
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from smac.main.smbo import SMBO
 
     from results.pareto import FloatArray
+
+
+_MOST_REPEATED = 16
+"""Configurations in a row that are not new, after which none is left."""
 
 
 class AsynchronousHyperband(AbstractIntensifier):
@@ -172,10 +177,24 @@ class AsynchronousHyperband(AbstractIntensifier):
         return self.take(self._configurations[number], rung)
 
     def _new(self) -> TrialInfo | None:
-        configuration = next(self.config_generator, None)
+        configuration = self._next_configuration()
         if configuration is None:
             return None
         return self.take(configuration, self._promotions.starting_rung())
+
+    def _next_configuration(self) -> Configuration | None:
+        """A new one; None when none is left.
+
+        SMAC's own selector raises then, and repeats itself as long as it has no results.
+        """
+        for _ in range(_MOST_REPEATED):
+            try:
+                found = next(self.config_generator, None)
+            except ConfigurationSpaceExhaustedException:
+                return None
+            if found is None or configuration_key(found) not in self._numbers:
+                return found
+        return None
 
     def _leftover(self) -> TrialInfo:
         found = self._promoted(self._promotions.fallback_promotion())
