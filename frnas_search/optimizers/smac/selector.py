@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from frnas_search.optimizers.smac.arrays import VectorSpace
 from frnas_search.optimizers.smac.candidates import Candidates, vectors_of
 from frnas_search.optimizers.smac.encoder import AllRungsEncoder
 from frnas_search.optimizers.smac.evidence import Informed
+from frnas_search.optimizers.smac.maximizer import ArrayMaximizer
 from frnas_search.optimizers.smac.one_thread import one_thread
 from frnas_search.optimizers.smac.past import Past
 from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
@@ -134,14 +135,21 @@ class HistorySelector(ConfigSelector):
         if encoder.multi_objective_algorithm is not None:
             encoder.multi_objective_algorithm.update_on_iteration_start()
         inputs, costs = encoder.transform()
-        if len(costs) < FEWEST_COSTS or design.check(number):
+        if len(costs) < FEWEST_COSTS:
+            return None
+        is_random = design.check(number)
+        design.next_iteration()
+        if is_random:
             return None
         model.train(inputs, costs)
         vectors = encoder.get_configurations()
         at, best = self._best(vectors) if costs.shape[1] == 1 else (None, None)
         function.update(model=model, X=vectors, num_data=len(costs), eta=best, incumbent_array=at)
-        found = maximizer.maximize(known, n_points=1)
-        return next(found) if len(cast("Sized", found)) else None
+        # SMAC's may find again what is known, and searches no farther than it is asked for points.
+        found = maximizer.maximize(
+            known, n_points=1 if isinstance(maximizer, ArrayMaximizer) else None
+        )
+        return next((each for each in found if each not in known), None)
 
     def _inform(self, past: Past) -> int:
         """Tell every part that wants to know what the proposal is made from; its number."""
