@@ -192,7 +192,7 @@ class AsynchronousHyperband(AbstractIntensifier):
                 found = next(self.config_generator, None)
             except ConfigurationSpaceExhaustedException:
                 return None
-            if found is None or configuration_key(found) not in self._numbers:
+            if found is None or key_of(found) not in self._numbers:
                 return found
         return None
 

@@ -65,6 +65,11 @@ class Setting:
         return bool(np.isfinite(self.limits).any())
 
     @property
+    def told_limits(self) -> FloatArray | None:
+        """The limits for parts that see every objective; None where there is nothing to heed."""
+        return self.limits if self.has_limits and not self.is_scalarised else None
+
+    @property
     def is_scalarised(self) -> bool:
         """Whether the model sees one cost of all."""
         return self.engine.acquisition == "parego_ei"
@@ -99,11 +104,12 @@ def facade_of(setting: Setting) -> FrontFacade:
 def model_of(setting: Setting) -> AbstractModel:
     """`search.engine.model`."""
     space, seed = setting.scenario.configspace, setting.scenario.seed
+    n_trees, limits = setting.engine.n_trees, setting.told_limits
     match setting.engine.model:
         case "gp":
-            return FewThenMany(space, n_trees=setting.engine.n_trees, seed=seed)
+            return FewThenMany(space, n_trees=n_trees, limits=limits, seed=seed)
         case "forest":
-            return RungForest(space, n_trees=setting.engine.n_trees, seed=seed)
+            return RungForest(space, n_trees=n_trees, limits=limits, seed=seed)
         case "smac_forest":
             return smac_forest(space, seed=seed)
         case "smac_gp":
@@ -121,8 +127,8 @@ def acquisition_function_of(setting: Setting) -> AbstractAcquisitionFunction:
             function = NoisyHypervolumeImprovement(fantasises=fantasises, seed=seed)
         case "parego_ei":
             function = EI()
-    if setting.has_limits and not setting.is_scalarised:
-        function = WithinLimits(function, setting.limits)
+    if setting.told_limits is not None:
+        function = WithinLimits(function, setting.told_limits)
     space = setting.candidates.space
     return PriorWeighted(function, space.log_prior) if space.has_prior else function
 

@@ -14,7 +14,7 @@ from smac.runhistory.runhistory import RunHistory
 
 from frnas_search.optimizers.smac.acquisition_functions import FEWEST_COSTS
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.candidates import Candidates, vectors_of
+from frnas_search.optimizers.smac.candidates import Candidates, key_of, keys, vectors_of
 from frnas_search.optimizers.smac.encoder import AllRungsEncoder
 from frnas_search.optimizers.smac.evidence import Informed
 from frnas_search.optimizers.smac.maximizer import ArrayMaximizer
@@ -146,10 +146,10 @@ class HistorySelector(ConfigSelector):
         at, best = self._best(vectors) if costs.shape[1] == 1 else (None, None)
         function.update(model=model, X=vectors, num_data=len(costs), eta=best, incumbent_array=at)
         # SMAC's may find again what is known, and searches no farther than it is asked for points.
-        found = maximizer.maximize(
-            known, n_points=1 if isinstance(maximizer, ArrayMaximizer) else None
-        )
-        return next((each for each in found if each not in known), None)
+        n_points = 1 if isinstance(maximizer, ArrayMaximizer) else None
+        found = maximizer.maximize(known, n_points)
+        taken = set(keys(vectors_of(known, self._candidates.space.n_dimensions)))
+        return next((each for each in found if key_of(each) not in taken), None)
 
     def _inform(self, past: Past) -> int:
         """Tell every part that wants to know what the proposal is made from; its number."""

@@ -12,6 +12,7 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from sklearn.ensemble import ExtraTreesRegressor
 
+from frnas_search.optimizers.smac.models.extremes import without_extremes
 from frnas_search.optimizers.smac.models.rung_model import RungModel
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _SMALLEST_DEVIATION = 1e-12
 class RungForest(RungModel):
     """Extremely random trees, each of them for all objectives.
 
+    Trees cannot extrapolate: where the best values lie at the end of a range, a forest alone
+    stays where it has been. So half of its proposals should follow the density.
+
     Objectives are standardised before the trees split, or the one with the widest range would
     choose every split.
 
@@ -39,6 +43,7 @@ class RungForest(RungModel):
         n_trees: How many predictions there are of each cost.
         max_features: Share of the inputs that each split chooses from.
         min_leaf: Fewest costs in a leaf.
+        limits: Shape (m,); costs that are wanted at most. None is no limit.
         seed: Of the splits.
 
     References:
@@ -52,16 +57,23 @@ class RungForest(RungModel):
         n_trees: int = 20,
         max_features: float = 0.8,
         min_leaf: int = 1,
+        limits: FloatArray | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(configspace, seed=seed)
         self._n_trees = n_trees
         self._max_features = max_features
         self._min_leaf = min_leaf
+        self._limits = limits
         self._trees: list[Any] = []
 
+    @property
+    def density_share(self) -> float:
+        """Half."""
+        return 0.5
+
     def _train(self, X: FloatArray, Y: FloatArray) -> Self:  # noqa: N803 - SMAC's names
-        costs = Y.reshape(len(Y), -1)
+        costs = without_extremes(Y.reshape(len(Y), -1), self._limits)
         self._mean = costs.mean(axis=0)
         self._deviation = np.maximum(costs.std(axis=0), _SMALLEST_DEVIATION)
         standardised = (costs - self._mean) / self._deviation

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from frnas_search.optimizers.smac.models.extremes import without_extremes
 from frnas_search.optimizers.smac.models.kernels import (
     inputs_of,
     matern,
@@ -30,10 +31,6 @@ _MOST_COSTS = 400
 _MOST_FITTED = 150
 """That lengths and noise are found from; more would hardly change them."""
 
-_WORST = 3.0
-_BEST = 10.0
-"""Bounds of the costs told apart, in units of the way from the median to the best tenth."""
-
 _LEAST_DEVIATION = 1e-12
 _LEAST_VARIANCE = 1e-10
 
@@ -43,10 +40,13 @@ class GaussianProcess:
 
     Args:
         n_choices: Shape (d,); how many values a choice has, 1 for a constant, 0 for a number.
+        limits: Shape (m,); costs that are wanted at most, which bounds on what is learnt leave
+            alone. None is no limit.
     """
 
-    def __init__(self, n_choices: IntArray) -> None:
+    def __init__(self, n_choices: IntArray, *, limits: FloatArray | None = None) -> None:
         self._n_choices = n_choices
+        self._limits = limits
         self._processes: list[Process] = []
         self._means = np.zeros(0)
         self._deviations = np.ones(0)
@@ -65,7 +65,7 @@ class GaussianProcess:
         del seed
         kept = most_telling(fidelities, _MOST_COSTS)
         inputs = inputs_of(vectors[kept], fidelities[kept], self._n_choices)
-        bounded = without_extremes(costs[kept])
+        bounded = without_extremes(costs[kept], self._limits)
         self._means = bounded.mean(axis=0)
         self._deviations = np.maximum(bounded.std(axis=0), _LEAST_DEVIATION)
         targets = (bounded - self._means) / self._deviations
@@ -167,12 +167,3 @@ def most_telling(fidelities: FloatArray, most: int) -> IntArray:
     """
     order = np.lexsort([np.arange(len(fidelities)), fidelities])
     return np.sort(order[-most:])
-
-
-def without_extremes(costs: FloatArray) -> FloatArray:
-    """Costs with bounds, shape (n, m): how bad the bad ones are would drown all that matters."""
-    median = np.median(costs, axis=0)
-    reach = median - np.quantile(costs, 0.1, axis=0)
-    # Without an extent there is nothing to measure extremes by.
-    reach = np.where(reach > 0, reach, np.inf)
-    return np.asarray(np.clip(costs, median - _BEST * reach, median + _WORST * reach))

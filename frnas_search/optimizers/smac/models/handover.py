@@ -38,12 +38,15 @@ class RungProcess(RungModel):
 
     Args:
         configspace: Of the configurations.
-        seed: Of what it draws in training.
+        limits: Shape (m,); costs that are wanted at most. None is no limit.
+        seed: As other models have it; nothing is drawn.
     """
 
-    def __init__(self, configspace: ConfigurationSpace, *, seed: int = 0) -> None:
+    def __init__(
+        self, configspace: ConfigurationSpace, *, limits: FloatArray | None = None, seed: int = 0
+    ) -> None:
         super().__init__(configspace, seed=seed)
-        self._process = GaussianProcess(VectorSpace(configspace).n_choices)
+        self._process = GaussianProcess(VectorSpace(configspace).n_choices, limits=limits)
 
     def _train(self, X: FloatArray, Y: FloatArray) -> Self:  # noqa: N803 - SMAC's names
         costs = Y.reshape(len(Y), -1)
@@ -55,7 +58,7 @@ class RungProcess(RungModel):
         X: FloatArray,  # noqa: N803 - SMAC's name
         covariance_type: str | None = "diagonal",
     ) -> tuple[FloatArray, FloatArray | None]:
-        means = np.empty((len(X), len(self._process._processes)))
+        means = np.empty((len(X), self._process.n_objectives))
         variances = np.empty_like(means)
         for height in np.unique(X[:, -1]):
             rows = X[:, -1] == height
@@ -75,14 +78,21 @@ class FewThenMany(RungModel):
     Args:
         configspace: Of the configurations.
         n_trees: Of the forest.
+        limits: Shape (m,); costs that are wanted at most. None is no limit.
         seed: Of both.
     """
 
     def __init__(
-        self, configspace: ConfigurationSpace, *, n_trees: int = 20, seed: int = 0
+        self,
+        configspace: ConfigurationSpace,
+        *,
+        n_trees: int = 20,
+        limits: FloatArray | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(configspace, seed=seed)
         self._n_trees = n_trees
+        self._limits = limits
         self._chosen: RungModel = self._smooth()
         self._judged: tuple[_Judged, bool] | None = None
         self._evidence: Evidence | None = None
@@ -91,6 +101,11 @@ class FewThenMany(RungModel):
         """Which proposal comes next."""
         super().inform(evidence)
         self._evidence = evidence
+
+    @property
+    def density_share(self) -> float:
+        """That of the model that was chosen."""
+        return self._chosen.density_share
 
     @property
     def is_smooth(self) -> bool:
@@ -129,10 +144,12 @@ class FewThenMany(RungModel):
         return self._judged[1]
 
     def _smooth(self) -> RungModel:
-        return RungProcess(self._configspace, seed=self._seed)
+        return RungProcess(self._configspace, limits=self._limits, seed=self._seed)
 
     def _forest(self) -> RungModel:
-        return RungForest(self._configspace, n_trees=self._n_trees, seed=self._seed)
+        return RungForest(
+            self._configspace, n_trees=self._n_trees, limits=self._limits, seed=self._seed
+        )
 
 
 def _log_likelihood(model: RungModel, inputs: FloatArray, costs: FloatArray) -> float:

@@ -119,5 +119,6 @@ def _choice(column: FloatArray, n: int) -> FloatArray:
     # A constant's value may be anything.
     indices = column if n > 1 else column * 0.0
     codes = np.nan_to_num(indices, nan=n)
-    is_value: FloatArray = np.asarray(codes[:, None] == np.arange(n + 1), np.float64)
-    return np.asarray(np.sqrt(0.5 * _APART) * is_value)
+    is_value = codes[:, None] == np.arange(n + 1)
+    # Two of the columns differ.
+    return np.where(is_value, np.sqrt(0.5 * _APART), 0.0)

@@ -30,6 +30,11 @@ class RungModel(AbstractModel):
         )
         self._number = 0
 
+    @property
+    def density_share(self) -> float:
+        """Share of proposals that should follow the density of good configurations instead."""
+        return 0.0
+
     def inform(self, evidence: Evidence) -> None:
         """Which proposal comes next."""
         self._number = evidence.number
