@@ -75,6 +75,11 @@ class GaussianProcess:
             for column in targets.T
         ]
 
+    @property
+    def n_objectives(self) -> int:
+        """Of the costs that were learnt."""
+        return len(self._processes)
+
     def predict(self, vectors: FloatArray, fidelity: float = 1.0) -> tuple[FloatArray, FloatArray]:
         """Means and variances of costs without their noise at one fidelity, each of shape (k, m).
 
