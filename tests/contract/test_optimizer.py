@@ -36,7 +36,6 @@ from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
-from frnas_search.optimizers.smac.stock import StockOptimizer
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
 from search_space.definition.decode import decode
@@ -49,7 +48,6 @@ COSTS = {"error": 0.5, "rank_disparity": 3.0}
 
 # Choices of `search.engine` besides the default ones.
 ENGINES: dict[str, dict[str, Any]] = {
-    "forest, noisy_hypervolume": {"model": "forest", "acquisition": "noisy_hypervolume"},
     "smac_forest, parego_ei": {"model": "smac_forest", "acquisition": "parego_ei"},
     "hyperband": {"intensifier": "hyperband"},
 }
@@ -79,13 +77,6 @@ def engine(**parts: Any) -> Make:
     return made
 
 
-def smac_stock(
-    space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
-) -> Optimizer:
-    common = {"n_initial": 5, **options}
-    return StockOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
-
-
 def at_random(
     space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
 ) -> Optimizer:
@@ -110,7 +101,6 @@ def promoting(space: ConfigurationSpace, seed: int) -> Optimizer:
 
 MAKERS: dict[str, Make] = {
     "smac": smac,
-    "smac_stock": smac_stock,
     **{f"smac {words}": engine(**parts) for words, parts in ENGINES.items()},
     "random": at_random,
     "nsga2": by_optuna("nsga2"),

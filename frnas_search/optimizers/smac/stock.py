@@ -2,8 +2,9 @@
 
 What is changed it could not be used without: incumbents are compared at the highest budget, as
 the default dies on an assertion; a failure costs the bound of each objective, as an infinite cost
-ends up in its forest; what the user lists comes first, as SMAC begins with it last; and threads,
-which change the last bits of its forest, are off.
+ends up in its forest; what the user lists comes first, as SMAC begins with it last; its local
+search begins in one order in every process, as no search could be resumed; and threads, which
+change the last bits of its forest, are off.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from ConfigSpace import Configuration, ConfigurationSpace
 from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.maximizer import LocalAndSortedRandomSearch, LocalSearch
 from smac.initial_design import RandomInitialDesign
 from smac.main.config_selector import ConfigSelector
 from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.multi_objective import ParEGO
 
+from frnas_search.optimizers.smac.candidates import key_of
 from frnas_search.optimizers.smac.one_thread import one_thread
 from frnas_search.optimizers.smac.optimizer import (
     Accepts,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from frnas_search.optimizers.fidelity import Fidelity
     from results.objectives import Objective
     from results.trial import Configuration as Values
+
+_N_CHALLENGERS, _N_LOCAL_SEARCHES = 10_000, 10
+"""The facade's defaults."""
 
 _MOST_REFUSED = 2000
 """Configurations in a row that are not accepted, after which there is none."""
@@ -80,6 +86,7 @@ class StockOptimizer(AskedFacade):
             initial_design=_WantedFirst(
                 scenario, n_configs=n_initial, additional_configs=distinct(own, enqueued)
             ),
+            acquisition_maximizer=_OrderedSearch(scenario),
             config_selector=_Accepting(scenario, accepts or (lambda _: True)),
             multi_objective_algorithm=ParEGO(scenario) if len(self._objectives) > 1 else None,
             logging_level=False,
@@ -112,6 +119,34 @@ class _WantedFirst(RandomInitialDesign):
         found = super().select_configurations()
         wanted = [each for each in found if each in self._additional_configs]
         return [*wanted, *(each for each in found if each not in wanted)]
+
+
+class _OrderedLocalSearch(LocalSearch):
+    """SMAC's begins in the order of a set of configurations, which differs between processes."""
+
+    def _get_initial_points(
+        self,
+        previous_configs: list[Configuration],
+        n_points: int,
+        additional_start_points: list[tuple[float, Configuration]] | None,
+    ) -> list[Configuration]:
+        found = super()._get_initial_points(previous_configs, n_points, additional_start_points)
+        return sorted(found, key=key_of)
+
+
+class _OrderedSearch(LocalAndSortedRandomSearch):
+    """As the facade sets it, with that local search."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(
+            scenario.configspace,
+            challengers=_N_CHALLENGERS,
+            local_search_iterations=_N_LOCAL_SEARCHES,
+            seed=scenario.seed,
+        )
+        self._local_search = _OrderedLocalSearch(
+            configspace=scenario.configspace, seed=scenario.seed
+        )
 
 
 class _Accepting(ConfigSelector):
