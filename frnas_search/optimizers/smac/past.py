@@ -19,12 +19,21 @@ class Past(Mapping[TrialKey, TrialValue]):
     Args:
         history: Copied; its records are frozen.
         planned: Configurations that will have been asked when the next one is.
+        moment: Of which the history is known; None is the present one.
     """
 
-    def __init__(self, history: RunHistory, planned: Sequence[Configuration] = ()) -> None:
+    def __init__(
+        self,
+        history: RunHistory,
+        planned: Sequence[Configuration] = (),
+        moment: Past | None = None,
+    ) -> None:
         self._history = history
-        self._trials = {key: history[key] for key in history}
-        self._configurations = [*history.get_configs(), *planned]
+        if moment is None:
+            self._trials = {key: history[key] for key in history}
+            self._asked = history.get_configs()
+        else:
+            self._trials, self._asked = moment._trials, moment._asked
         self._planned = tuple(planned)
 
     def __getitem__(self, key: TrialKey) -> TrialValue:
@@ -42,11 +51,7 @@ class Past(Mapping[TrialKey, TrialValue]):
 
     def with_planned(self, planned: Sequence[Configuration]) -> Past:
         """The same moment, with configurations that are about to be asked."""
-        later = object.__new__(Past)
-        later._history, later._trials = self._history, self._trials
-        later._configurations = [*self._configurations, *planned]
-        later._planned = (*self._planned, *planned)
-        return later
+        return Past(self._history, (*self._planned, *planned), self)
 
     def get_config(self, config_id: int) -> Configuration:
         """By SMAC's number, which never changes."""
@@ -54,7 +59,7 @@ class Past(Mapping[TrialKey, TrialValue]):
 
     def get_configs(self) -> list[Configuration]:
         """Every configuration, in the order of their first trials."""
-        return list(self._configurations)
+        return [*self._asked, *self._planned]
 
     def pending(self) -> list[Configuration]:
         """Those in flight, once for each of their trials, then those that are planned."""
