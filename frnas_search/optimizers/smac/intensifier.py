@@ -39,11 +39,16 @@ class AsynchronousHyperband(AbstractIntensifier):
         scenario: SMAC's; without budgets every configuration is trained once.
         eta: One in so many is promoted; the factor between budgets.
         limits: Shape (m,); the largest cost that is wanted of each objective. None is no limit.
+
+    Raises:
+        ValueError: The scenario has instances, or budgets that are none.
     """
 
     def __init__(
         self, scenario: Scenario, *, eta: int = 3, limits: FloatArray | None = None
     ) -> None:
+        if scenario.instances is not None:
+            raise ValueError("instances are not trained one by one; use an intensifier of SMAC's")
         self._rungs = Rungs.of(scenario, eta)
         self._limits = limits
         super().__init__(scenario, n_seeds=1, max_config_calls=None, seed=scenario.seed)

@@ -27,10 +27,18 @@ class Rungs:
 
     @classmethod
     def of(cls, scenario: Scenario, eta: int = 3) -> Rungs:
-        """Those between a scenario's budgets; a single one without a budget where it has none."""
+        """Those between a scenario's budgets; a single one without a budget where it has none.
+
+        Raises:
+            ValueError: There is one budget only, one is not above 0, or the lower is higher.
+        """
         low, high = scenario.min_budget, scenario.max_budget
-        if low is None or high is None:
+        if low is None and high is None:
             return cls(n=1, eta=eta, max_budget=None)
+        if low is None or high is None or not 0 < low <= high:
+            raise ValueError(
+                f"budgets from {low} to {high}; both are wanted, above 0, the lower first"
+            )
         n = 1
         while high / eta**n >= low * (1 - _ROUNDING):
             n += 1
