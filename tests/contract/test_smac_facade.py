@@ -217,3 +217,17 @@ def test_a_configuration_is_validated_at_the_highest_budget(tmp_path: Path) -> N
     facade = facade_of(tmp_path, n_trials=12)
     best = facade.optimize()[0]
     assert facade.validate(best).tolist() == list(toy_costs(best, HIGHEST).values())[:2]
+
+
+@pytest.mark.parametrize(
+    "budgets",
+    [{"min_budget": 0}, {"min_budget": 28}, {"min_budget": None}, {"max_budget": None}],
+)
+def test_budgets_that_are_none_are_refused(tmp_path: Path, budgets: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="both are wanted, above 0"):
+        facade_of(tmp_path, **budgets)
+
+
+def test_instances_are_refused_and_not_left_out(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="instances are not trained"):
+        facade_of(tmp_path, instances=["a", "b"], instance_features={"a": [0.0], "b": [1.0]})
