@@ -62,6 +62,11 @@ class HypervolumeImprovement(AbstractAcquisitionFunction):
         """As SMAC lists it."""
         return "Expected hypervolume improvement"
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "fantasises": self._fantasises, "seed": self._seed}
+
     def inform(self, evidence: Evidence) -> None:
         """What the front is made of."""
         self._evidence = evidence

@@ -102,6 +102,11 @@ class CountedRandom(AbstractRandomDesign):
         self._probability = probability
         self._number = 0
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "probability": self._probability}
+
     def inform(self, evidence: Evidence) -> None:
         """Which proposal comes next."""
         self._number = evidence.number

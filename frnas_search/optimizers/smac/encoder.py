@@ -75,6 +75,17 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
         # A past never changes, so what it says need not be gathered twice.
         self._known: tuple[RunHistory, Evidence] | None = None
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {
+            **super().meta,
+            "eta": self._rungs.eta,
+            "scalarises": self._scalarises,
+            "uses_all_rungs": self._uses_all_rungs,
+            "n_earlier": self.n_earlier,
+        }
+
     def transform(self, budget_subset: list[Any] | None = None) -> tuple[FloatArray, FloatArray]:
         """Inputs of shape (k, d + 1) and costs of shape (k, m), or (k, 1) of one for all.
 

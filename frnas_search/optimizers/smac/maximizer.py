@@ -8,7 +8,7 @@ time of its proposals.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import Configuration, ConfigurationSpace
@@ -70,6 +70,17 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         self._limits = limits
         self._earlier = np.empty((0, len(configspace))) if earlier is None else earlier
         self._evidence: Evidence | None = None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        limits = None if self._limits is None else self._limits.tolist()
+        return {
+            **super().meta,
+            "density_share": self._density_share,
+            "limits": limits,
+            "n_earlier": len(self._earlier),
+        }
 
     def inform(self, evidence: Evidence) -> None:
         """What has results, and of what the costs at the highest rung are known."""

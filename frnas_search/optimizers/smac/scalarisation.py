@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from smac import Scenario
@@ -26,6 +26,11 @@ class FreshParEGO(AbstractMultiObjectiveAlgorithm):
         self._number = -1
         self._is_informed = False
         self.update_on_iteration_start()
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "seed": self._seed}
 
     def inform(self, evidence: Evidence) -> None:
         """Which proposal the weights are for."""

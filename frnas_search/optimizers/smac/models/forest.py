@@ -72,6 +72,16 @@ class RungForest(RungModel):
         """Half."""
         return 0.5
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {
+            **super().meta,
+            "n_trees": self._n_trees,
+            "max_features": self._max_features,
+            "min_leaf": self._min_leaf,
+        }
+
     def _train(self, X: FloatArray, Y: FloatArray) -> Self:  # noqa: N803 - SMAC's names
         costs = without_extremes(Y.reshape(len(Y), -1), self._limits)
         self._mean = costs.mean(axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -106,6 +106,11 @@ class FewThenMany(RungModel):
     def density_share(self) -> float:
         """That of the model that was chosen."""
         return self._chosen.density_share
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "n_trees": self._n_trees}
 
     @property
     def is_smooth(self) -> bool:

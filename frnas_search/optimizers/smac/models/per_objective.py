@@ -8,7 +8,7 @@ as a search that is restored needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -27,7 +27,7 @@ from smac.utils.configspace import get_types
 from frnas_search.optimizers.smac.models.rung_model import TOP, RungModel
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Self
 
     from results.pareto import FloatArray
 
@@ -57,6 +57,11 @@ class PerObjective(RungModel):
         super().__init__(configspace, seed=seed)
         self._make = make
         self._models: list[AbstractModel] = []
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "make": self._make.__name__}
 
     def _train(self, X: FloatArray, Y: FloatArray) -> Self:  # noqa: N803 - SMAC's names
         seed = self._seed_of_training(len(Y))

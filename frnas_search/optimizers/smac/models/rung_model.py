@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -34,6 +34,11 @@ class RungModel(AbstractModel):
     def density_share(self) -> float:
         """Share of proposals that should follow the density of good configurations instead."""
         return 0.0
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC compares them before it goes on with a search."""
+        return {**super().meta, "seed": self._seed}
 
     def inform(self, evidence: Evidence) -> None:
         """Which proposal comes next."""
