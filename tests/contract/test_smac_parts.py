@@ -311,3 +311,30 @@ def test_a_small_space_is_searched_to_its_end(tmp_path: Path, mix: Mix) -> None:
     assert len(top_costs(facade)) == 6
     known = trials(facade)
     assert len({str(each) for each in known}) == len(known)
+
+
+TOLD_APART: dict[str, Callable[[Scenario], tuple[Any, Any]]] = {
+    "forest": lambda s: (RungForest(s.configspace), RungForest(s.configspace, n_trees=5)),
+    "process": lambda s: (RungProcess(s.configspace), RungProcess(s.configspace, seed=1)),
+    "handover": lambda s: (FewThenMany(s.configspace), FewThenMany(s.configspace, n_trees=5)),
+    "for each objective": lambda s: (smac_forest(s.configspace), smac_process(s.configspace)),
+    "encoder": lambda s: (AllRungsEncoder(s), AllRungsEncoder(s, uses_all_rungs=False)),
+    "function": lambda s: (HypervolumeImprovement(), HypervolumeImprovement(fantasises=False)),
+    "limits": lambda s: (WithinLimits(EI(), LIMITS), WithinLimits(EI(), 2 * LIMITS)),
+    "maximizer": lambda s: (
+        ArrayMaximizer(s.configspace),
+        ArrayMaximizer(s.configspace, density_share=0.5),
+    ),
+    "initial design": lambda s: (CoveringDesign(s), CoveringDesign(s, n_configs=5)),
+    "random design": lambda s: (CountedRandom(0.1), CountedRandom(0.2)),
+    "intensifier": lambda s: (AsynchronousHyperband(s), AsynchronousHyperband(s, eta=2)),
+    "scalarisation": lambda s: (FreshParEGO(s), FreshParEGO(s, seed=1)),
+}
+
+
+@pytest.mark.parametrize("name", TOLD_APART)
+def test_smac_is_told_what_a_part_was_made_with(tmp_path: Path, name: str) -> None:
+    one, other = TOLD_APART[name](toy_scenario(tmp_path))
+    again, _ = TOLD_APART[name](toy_scenario(tmp_path))
+    assert str(one.meta) == str(again.meta)
+    assert str(one.meta) != str(other.meta)
