@@ -25,7 +25,7 @@ from frnas_search.optimizers.smac.evidence import Evidence, Informed
 from results.pareto import non_dominated
 
 if TYPE_CHECKING:
-    from results.pareto import FloatArray
+    from results.pareto import BoolArray, FloatArray
 
 FEWEST_COSTS = 3
 """Results from which the front's box can be told, and a model be trained."""
@@ -182,23 +182,29 @@ class WithinLimits(AbstractAcquisitionFunction):
     def _update(self, **kwargs: Any) -> None:
         assert self.model is not None, "SMAC sets it before"
         if self._evidence is None:
-            within = self._expected_within(kwargs["X"])
-            kwargs = {**kwargs, "X": within if len(within) else kwargs["X"]}
+            vectors = kwargs["X"]
+            within = vectors[self._is_expected_within(vectors)]
+            kwargs = {**kwargs, "X": within if len(within) else vectors}
         elif isinstance(self._function, Informed):
             self._function.inform(self._within(self._evidence))
         self._function.update(model=self.model, **kwargs)
 
-    def _expected_within(self, vectors: FloatArray) -> FloatArray:
+    def _is_expected_within(self, vectors: FloatArray) -> BoolArray:
         if len(vectors) == 0:
-            return vectors
-        return vectors[(_predicted(self.model, vectors)[0] <= self._limits).all(axis=1)]
+            return np.zeros(0, np.bool_)
+        expected, _ = _predicted(self.model, vectors)
+        return np.asarray((expected <= self._limits).all(axis=1), np.bool_)
 
     def _within(self, evidence: Evidence) -> Evidence:
-        pending = self._expected_within(evidence.pending)
-        is_beyond = np.any(evidence.measured > self._limits, axis=1)
-        measured = np.where(is_beyond[:, None], np.nan, evidence.measured)
+        measured, vectors, pending = evidence.measured, evidence.vectors, evidence.pending
+        is_known = np.isfinite(measured).all(axis=1)
+        is_within = np.all(measured <= self._limits, axis=1)
+        kept = np.where(is_known, is_within, self._is_expected_within(vectors))
         return Evidence(
-            number=evidence.number, vectors=evidence.vectors, measured=measured, pending=pending
+            number=evidence.number,
+            vectors=vectors[kept],
+            measured=measured[kept],
+            pending=pending[self._is_expected_within(pending)],
         )
 
     def _compute(self, X: FloatArray) -> FloatArray:  # noqa: N803 - SMAC's name
