@@ -110,10 +110,10 @@ def test_samplers_say_why_they_propose(problem: Problem, sampler: Sampler) -> No
     wanted = sample(SpaceSettings(), 1, seed=0)
     with open_optimizer(sampler, replace(problem, accepts=None, enqueued=wanted)) as optimizer:
         origins = []
-        for number in range(6):
+        for number in range(53):  # NSGA-II begins with fifty
             proposal = optimizer.ask()
             assert proposal is not None
             origins.append(proposal.origin)
-            optimizer.tell(proposal, {"error": 0.1 * number, "rank_disparity": 1.0})
+            optimizer.tell(proposal, {"error": 0.01 * number, "rank_disparity": 1.0})
     assert origins[:3] == ["enqueued", "random", "random"]
     assert origins[-1] == ("random" if sampler == "random" else "model")

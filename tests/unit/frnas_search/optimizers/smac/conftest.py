@@ -191,8 +191,10 @@ class Asked:
         return self.proposed[before:]
 
     def next(self) -> Configuration | None:
-        """What would be proposed as new now; changes nothing."""
-        return self.selector._propose(self.selector._now())
+        """What would be proposed as new now, made where all are; changes nothing."""
+        selector = self.selector
+        thread = selector._queue._started()
+        return thread.submit(selector._propose, selector._now()).result()
 
     def vectors(self) -> FloatArray:
         return vectors_of(self.proposed, len(self.facade.scenario.configspace))

@@ -282,20 +282,36 @@ def test_where_there_is_nothing_to_gain_what_keeps_the_limits_is_still_better() 
 
 
 def test_what_is_beyond_a_limit_is_nothing_to_improve_on() -> None:
-    vectors = np.array([[0.1, 0.9], [0.3, 0.3], [0.9, 0.1], [0.2, 0.2]])
+    vectors = np.array([[0.1, 0.9], [0.3, 0.3], [0.9, 0.1], [0.2, 0.2], [0.1, 0.6]])
     measured = vectors.copy()
-    measured[3] = np.nan
+    measured[3:] = np.nan
     evidence = evidence_of(vectors, measured, number=7, pending=np.array([[0.4, 0.6], [0.4, 0.5]]))
     inner = Counter()
     updated(WithinLimits(inner, np.array([math.inf, 0.5])), evidence)
     told = inner.evidence
     assert told is not None
     assert told.top_costs.tolist() == [[0.3, 0.3], [0.9, 0.1]]
-    assert np.isnan(told.measured[[0, 3]]).all()
+    assert told.vectors.tolist() == [[0.3, 0.3], [0.9, 0.1], [0.2, 0.2]]
+    assert np.isnan(told.measured[2]).all()
     assert told.pending.tolist() == [[0.4, 0.5]]
     assert told.number == 7
-    assert told.vectors.tolist() == vectors.tolist()
     assert evidence.measured[0].tolist() == [0.1, 0.9]
+
+
+@pytest.mark.parametrize("kind", [HypervolumeImprovement, NoisyHypervolumeImprovement])
+def test_what_is_beyond_a_limit_takes_nothing_from_the_gain_of_what_keeps_it(
+    kind: type[HypervolumeImprovement],
+) -> None:
+    within = np.array([[0.3, 0.45], [0.6, 0.4], [0.7, 0.1]])
+    beyond = np.array([[0.1, 0.51], [0.05, 0.8]])
+    limits, model, asked = np.array([1.0, 0.5]), Identity(1e-4), np.array([[0.15, 0.48]])
+    vectors = np.vstack([within, beyond])
+    alone, beside = (
+        values(updated(WithinLimits(kind(), limits), evidence_of(known, known), model), asked)
+        for known in (within, vectors)
+    )
+    assert beside[0] == pytest.approx(alone[0], rel=0.02)
+    assert beside[0] > 0.01
 
 
 @pytest.mark.parametrize("inner", [HypervolumeImprovement(), NoisyHypervolumeImprovement(), EI()])
