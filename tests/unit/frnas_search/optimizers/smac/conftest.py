@@ -95,7 +95,7 @@ def scenario_of(
     seed: int = 0,
     folder: Path | None = None,
 ) -> Scenario:
-    """A scenario that writes nothing but under `folder`."""
+    """A scenario; a facade of it writes, so that one needs a folder."""
     low, high = budgets or (None, None)
     return Scenario(
         space,
@@ -150,6 +150,7 @@ class Asked:
 
     facade: FrontFacade
     n_objectives: int
+    folder: tempfile.TemporaryDirectory[str]
     proposed: list[Configuration] = field(default_factory=list)
     infos: list[TrialInfo] = field(default_factory=list)
 
@@ -196,6 +197,10 @@ class Asked:
         thread = selector._queue._started()
         return thread.submit(selector._propose, selector._now()).result()
 
+    def close(self) -> None:
+        self.facade.close()
+        self.folder.cleanup()
+
     def vectors(self) -> FloatArray:
         return vectors_of(self.proposed, len(self.facade.scenario.configspace))
 
@@ -218,9 +223,14 @@ def search_of(
 ) -> Asked:
     """A search with the parts that are named, of one rung where there are no budgets."""
     space = vectors.space if vectors is not None else space or small_space()
+    folder = tempfile.TemporaryDirectory(prefix="frnas-test-")
     setting = Setting(
         scenario=scenario_of(
-            space, n_objectives=n_objectives, budgets=budgets or (5.0, 9.0), seed=seed
+            space,
+            n_objectives=n_objectives,
+            budgets=budgets or (5.0, 9.0),
+            seed=seed,
+            folder=Path(folder.name),
         ),
         engine=engine or EngineSettings(n_initial=6, n_trees=5),
         candidates=Candidates(vectors or VectorSpace(space), accepts),
@@ -229,7 +239,7 @@ def search_of(
         enqueued=enqueued,
         earlier=earlier,
     )
-    return Asked(facade_of(setting), n_objectives)
+    return Asked(facade_of(setting), n_objectives, folder)
 
 
 Make = Callable[..., Asked]
@@ -246,4 +256,4 @@ def searches() -> Iterator[Make]:
 
     yield make
     for search in made:
-        search.facade.close()
+        search.close()

@@ -104,7 +104,7 @@ def proposed_anew(n: int) -> list[str]:
             info = waiting.pop(0)
             assert info is not None
             search.tell(info, by_x(dict(info.config)))
-    search.facade.close()
+    search.close()
     return [each.hex() for each in names(search)]
 
 
