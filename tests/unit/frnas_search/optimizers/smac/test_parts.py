@@ -208,14 +208,18 @@ def test_any_number_of_objectives_with_failures_between(
             return None
         return tuple(abs(known["x"] - number / m) for number in range(m))
 
+    # Three objectives are drawn for on each of several fronts, which takes seconds.
+    n = 6 if engine.acquisition == "noisy_hypervolume" else 7
     for limits in (None, (0.0,) * m):
         search = searches(engine, n_objectives=m, limits=limits)
-        assert len(search.search(7, costs)) == 7
+        assert len(search.search(n, costs)) == n
 
 
 @pytest.mark.parametrize("fantasises", [False, True])
-@pytest.mark.parametrize("engine", [PARTS[0], PARTS[1], PARTS[3]], ids=name_of)
-@pytest.mark.parametrize("m", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("engine", "m"),
+    [(engine, m) for engine in (PARTS[0], PARTS[3]) for m in (1, 2, 3)] + [(PARTS[1], 2)],
+)
 def test_it_proposes_before_anything_reached_the_highest_rung(
     searches: Make, engine: EngineSettings, m: int, fantasises: bool
 ) -> None:
