@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
-from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.peers.search import Factory, Method, Search
+    from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 
 def _ours(search: Search, **parts: Any) -> SmacOptimizer:
@@ -37,6 +37,10 @@ def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Method:
 
 
 def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
+    # Imported when used: a peer's own environment may lack what the engine needs.
+    from frnas_search.optimizers.smac.maximizer import ProposerSettings  # noqa: PLC0415, RUF100
+    from frnas_search.optimizers.smac.optimizer import SmacOptimizer  # noqa: PLC0415, RUF100
+
     return SmacOptimizer(
         search.space,
         search.objectives,
@@ -123,6 +127,7 @@ PEERS: dict[str, Factory] = {
     "smac-hyperband": partial(_peer, "smac_facades", "hyperband"),
     "smac-full": partial(_peer, "smac_facades", "full"),
     "smac-full-fresh": partial(_peer, "smac_facades", "full_fresh"),
+    "botorch-qlognehvi": partial(_peer, "botorch_samplers", "QLogNehvi"),
 }
 
 METHODS = OURS | ABLATIONS | PEERS
