@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchmarks.peers.search import Search
 
 N_INITIAL = 10
-N_SAMPLES = 128
+N_SAMPLES = 64
 """Of the posterior, quasi-random."""
 
 _AT_ONCE = 512
@@ -54,6 +54,7 @@ class QLogNehvi:
         self._space.seed(search.seed)
         self._configurations: list[Configuration] = []
         self._costs: list[list[float]] = []
+        self._state: Mapping[str, Any] | None = None
 
     def ask(self) -> Proposal | None:
         """A configuration for a full evaluation; None where all were evaluated."""
@@ -78,13 +79,13 @@ class QLogNehvi:
         seed = self._search.seed + 1000 * len(self._costs)
         costs = np.array(self._costs)
         front = np.flatnonzero(non_dominated(costs))
+        rows = _tensor(encoded(self._space, self._configurations))
+        # The acquisition's smoothing is made for values of about this size.
+        values = botorch.utils.standardize(_tensor(-clipped(costs)))
         with botorch.manual_seed(seed), _quiet():
-            acquisition = _acquisition(
-                _tensor(encoded(self._space, self._configurations)),
-                # The acquisition's smoothing is made for values of about this size.
-                botorch.utils.standardize(_tensor(-clipped(costs))),
-                seed=seed,
-            )
+            model = _fitted(rows, values, self._state)
+            self._state = model.state_dict()
+            acquisition = _acquisition(model, rows, values, seed=seed)
             return maximised(
                 self._space,
                 partial(self._scored, acquisition),
@@ -111,23 +112,36 @@ def clipped(costs: FloatArray) -> FloatArray:
     return np.minimum(costs, ends)
 
 
-def _acquisition(rows: torch.Tensor, values: torch.Tensor, *, seed: int) -> Any:
-    """The acquisition function, of rows (n, d) and values (n, m), which it maximises."""
-    models = [
-        botorch.models.SingleTaskGP(
-            rows,
-            column[:, None],
-            outcome_transform=None,
-            # Matern 5/2, a length for each column; prior and noise are BoTorch's own.
-            covar_module=get_covar_module_with_dim_scaled_prior(
-                ard_num_dims=rows.shape[1], use_rbf_kernel=False
-            ),
-        )
-        for column in values.T
-    ]
-    model = botorch.models.ModelListGP(*models)
-    likelihood = gpytorch.mlls.SumMarginalLogLikelihood(model.likelihood, model)
-    botorch.fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"ftol": _SMALLEST_GAIN}})
+def _fitted(rows: torch.Tensor, values: torch.Tensor, start: Mapping[str, Any] | None) -> Any:
+    """A process for each column of values, which share nothing.
+
+    Args:
+        rows: Shape (n, d).
+        values: Shape (n, m).
+        start: The state of an earlier model, from which the fit starts.
+    """
+    model = botorch.models.SingleTaskGP(
+        rows,
+        values,
+        outcome_transform=None,
+        # Matern 5/2, a length for each column; prior and noise are BoTorch's own.
+        covar_module=get_covar_module_with_dim_scaled_prior(
+            ard_num_dims=rows.shape[1],
+            batch_shape=torch.Size([values.shape[1]]),
+            use_rbf_kernel=False,
+        ),
+    )
+    if start is not None:
+        model.load_state_dict(start)
+    likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
+    botorch.fit_gpytorch_mll(
+        likelihood, optimizer_kwargs={"options": {"factr": None, "ftol": _SMALLEST_GAIN}}
+    )
+    return model
+
+
+def _acquisition(model: Any, rows: torch.Tensor, values: torch.Tensor, *, seed: int) -> Any:
+    """What the model of rows (n, d) and values (n, m), which are maximised, expects to gain."""
     front = values[botorch.utils.multi_objective.pareto.is_non_dominated(values)]
     return botorch.acquisition.multi_objective.logei.qLogNoisyExpectedHypervolumeImprovement(
         model,
