@@ -131,3 +131,6 @@ PEERS: dict[str, Factory] = {
 }
 
 METHODS = OURS | ABLATIONS | PEERS
+
+NEEDS_ITS_BUDGET = frozenset({"smac-hyperband", "smac-full", "smac-full-fresh"})
+"""What the search is told of its budget changes its first proposals: each budget needs a run."""
