@@ -20,10 +20,12 @@ from ConfigSpace import (
 
 from benchmarks.methods import METHODS
 from benchmarks.peers.activity import active_values
+from benchmarks.peers.optuna_samplers import tpe
 from benchmarks.peers.search import Search
 from benchmarks.quality.run import built
 from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
+from search_space.definition.space import plain
 
 BROKEN = "syne-tune-multi-surrogate"
 # BoTorch has an environment of its own: its peer is tested there, and what needs no BoTorch of it
@@ -32,8 +34,8 @@ IN_OTHER_ENVIRONMENTS = set() if importlib.util.find_spec("botorch") else {"boto
 NO_SYNE_TUNE = "Syne Tune is in no lock, as no search needs it: pip install 'frnas[bench]'"
 
 
-def conditional_space() -> ConfigurationSpace:
-    space = ConfigurationSpace()
+def conditional_space(seed: int | None = None) -> ConfigurationSpace:
+    space = ConfigurationSpace(seed=seed)
     kind = CategoricalHyperparameter("kind", ["a", "b"])
     rate = UniformFloatHyperparameter("rate", 1e-4, 1e-1, log=True)
     depth = UniformIntegerHyperparameter("depth", 1, 9)
@@ -89,6 +91,17 @@ def test_proposals_are_members_of_the_space(method: str) -> None:
 def test_proposals_depend_on_the_seed_only(method: str) -> None:
     assert proposals(method, seed=1) == proposals(method, seed=1)
     assert proposals(method, seed=1) != proposals(method, seed=2)
+
+
+def test_a_study_learns_from_restored_trials() -> None:
+    def next_after(scale: float) -> dict[str, Any]:
+        study = tpe(search(1))
+        for number, configuration in enumerate(conditional_space(0).sample_configuration(20)):
+            study.restore(plain(configuration), {"u": scale * number, "v": scale * number})
+        return dict(study.ask().configuration)
+
+    assert next_after(0.01) == next_after(0.02)
+    assert next_after(0.01) != next_after(-0.01)
 
 
 def test_a_halving_peer_starts_at_the_cheapest_rung_and_the_others_at_the_last() -> None:
