@@ -20,7 +20,6 @@ from ConfigSpace import (
 
 from benchmarks.methods import METHODS
 from benchmarks.peers.activity import active_values
-from benchmarks.peers.optuna_samplers import tpe
 from benchmarks.peers.search import Search
 from benchmarks.quality.run import built
 from frnas_search.optimizers.fidelity import Fidelity
@@ -31,6 +30,7 @@ BROKEN = "syne-tune-multi-surrogate"
 # BoTorch has an environment of its own: its peer is tested there, and what needs no BoTorch of it
 # in test_candidates.
 IN_OTHER_ENVIRONMENTS = set() if importlib.util.find_spec("botorch") else {"botorch-qlognehvi"}
+TESTED = [name for name in METHODS if name not in {BROKEN, *IN_OTHER_ENVIRONMENTS}]
 NO_SYNE_TUNE = "Syne Tune is in no lock, as no search needs it: pip install 'frnas[bench]'"
 
 
@@ -68,7 +68,7 @@ def proposals(method: str, seed: int, *, n: int = 12) -> list[tuple[dict[str, An
     return found
 
 
-@pytest.fixture(params=[each for each in METHODS if each not in {BROKEN, *IN_OTHER_ENVIRONMENTS}])
+@pytest.fixture(params=TESTED)
 def method(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name.startswith("syne-tune"):
@@ -81,6 +81,7 @@ def test_inactive_hyperparameters_are_never_chosen() -> None:
     assert active_values(conditional_space(), lambda each: chosen[each.name]) == chosen
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # BoTorch's
 def test_proposals_are_members_of_the_space(method: str) -> None:
     space = conditional_space()
     for configuration, rung in proposals(method, seed=1):
@@ -88,14 +89,17 @@ def test_proposals_are_members_of_the_space(method: str) -> None:
         assert rung in (0, 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_proposals_depend_on_the_seed_only(method: str) -> None:
     assert proposals(method, seed=1) == proposals(method, seed=1)
     assert proposals(method, seed=1) != proposals(method, seed=2)
 
 
 def test_a_study_learns_from_restored_trials() -> None:
+    samplers = importlib.import_module("benchmarks.peers.optuna_samplers")
+
     def next_after(scale: float) -> dict[str, Any]:
-        study = tpe(search(1))
+        study = samplers.tpe(search(1))
         for number, configuration in enumerate(conditional_space(0).sample_configuration(20)):
             study.restore(plain(configuration), {"u": scale * number, "v": scale * number})
         return dict(study.ask().configuration)
