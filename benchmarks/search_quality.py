@@ -81,9 +81,8 @@ def tasks_of(arguments: argparse.Namespace) -> list[Task]:
 
 def told_budgets(method: str, budget: int) -> list[int]:
     """What the runs of a method are told, for a report up to `budget`; rising."""
-    if method not in NEEDS_ITS_BUDGET:
-        return [budget]
-    return [*(smaller for smaller in BUDGETS if smaller < budget), budget]
+    reported = [limit for limit in BUDGETS if limit <= budget]
+    return reported if reported and method in NEEDS_ITS_BUDGET else [budget]
 
 
 def counted(record: dict[str, Any]) -> dict[str, Any]:
