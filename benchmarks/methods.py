@@ -38,7 +38,6 @@ def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Method:
 
 def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
     # Imported when used: a peer's own environment may lack what the engine needs.
-    from frnas_search.optimizers.smac.maximizer import ProposerSettings  # noqa: PLC0415, RUF100
     from frnas_search.optimizers.smac.optimizer import SmacOptimizer  # noqa: PLC0415, RUF100
 
     return SmacOptimizer(
@@ -111,8 +110,12 @@ ABLATIONS: dict[str, Factory] = {
     "frnas-full-fidelity": _full,
     "frnas-parego": partial(_ours, acquisition="parego_ei"),
     "frnas-top-rung-only": partial(_ours, uses_all_rungs=False),
-    "frnas-hypervolume-only": partial(_ours, density_share=0.0),
-    "frnas-density-only": partial(_ours, density_share=1.0),
+    "frnas-forest": partial(_ours, model="forest"),
+    "frnas-smac-forest": partial(_ours, model="smac_forest"),
+    "frnas-noisy": partial(_ours, acquisition="noisy_hypervolume"),
+    "frnas-quarter-density": partial(_ours, density_share=0.25),
+    "frnas-half-density": partial(_ours, density_share=0.5),
+    "frnas-hyperband": partial(_ours, intensifier="hyperband"),
     "frnas-16-workers": partial(_parallel, n_workers=16),
     "frnas-16-workers-no-fantasies": partial(_parallel, n_workers=16, fantasises=False),
 }

@@ -106,7 +106,7 @@ def counted(n_asks: int, n_in_flight: int) -> tuple[Calls, int]:
         if len(waiting) == n_in_flight:
             costs = {"error": chance.random(), "rank_disparity": 90 * chance.random()}
             optimizer.tell(waiting.pop(chance.randrange(n_in_flight)), costs)
-    threading.setprofile(None)  # type: ignore[arg-type] - how it is taken back
+    threading.setprofile(None)
     sys.setprofile(None)
     optimizer.close()
     print(", ".join(f"{n} {origin}" for origin, n in origins.items()))

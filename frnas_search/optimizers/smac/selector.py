@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -148,6 +148,8 @@ class HistorySelector(ConfigSelector):
         # SMAC's may find again what is known, and searches no farther than it is asked for points.
         n_points = 1 if isinstance(maximizer, ArrayMaximizer) else None
         found = maximizer.maximize(known, n_points)
+        if isinstance(found, Sized) and len(found) == 0:
+            return None  # asked for the first of none, SMAC's list breaks
         taken = set(keys(vectors_of(known, self._candidates.space.n_dimensions)))
         return next((each for each in found if key_of(each) not in taken), None)
 

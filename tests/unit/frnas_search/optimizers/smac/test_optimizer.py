@@ -271,7 +271,7 @@ def test_smacs_budgets_are_the_rungs(
     rungs = rungs_of(fidelity)
     budgets = [rungs.budget(rung) or 0.0 for rung in range(rungs.n)]
     assert [round(budget) for budget in budgets] == list(fidelity.rungs)
-    assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))
+    assert [rungs.rung(budget) for budget in budgets] == list(range(fidelity.n_rungs))
     proposals = asked(optimizer, 12)
     seen = [info.budget for info in smacs(optimizer).runhistory]
     assert seen == [budgets[each.rung] for each in proposals]
