@@ -227,8 +227,7 @@ def ask_again(optimizer: AskedFacade, proposal: Proposal) -> None:
     if found != proposal:
         raise ReplayError(
             f"the log holds {dict(proposal.configuration)} at rung {proposal.rung}, and SMAC "
-            "proposes something else after the same results; the space or a library has changed "
-            "since, start a new run"
+            "proposes something else after the same results; the space or a library has changed"
         )
 
 
