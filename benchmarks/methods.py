@@ -114,7 +114,7 @@ ABLATIONS: dict[str, Factory] = {
     "frnas-smac-forest": partial(_ours, model="smac_forest"),
     "frnas-noisy": partial(_ours, acquisition="noisy_hypervolume"),
     "frnas-quarter-density": partial(_ours, density_share=0.25),
-    "frnas-half-density": partial(_ours, density_share=0.5),
+    "frnas-no-density": partial(_ours, density_share=0.0),
     "frnas-hyperband": partial(_ours, intensifier="hyperband"),
     "frnas-16-workers": partial(_parallel, n_workers=16),
     "frnas-16-workers-no-fantasies": partial(_parallel, n_workers=16, fantasises=False),

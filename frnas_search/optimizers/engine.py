@@ -25,8 +25,7 @@ class EngineSettings:
             as many earlier results.
         random_share: Share of later proposals that are drawn at random, 0 to 1.
         density_share: Share of the others that follow the density of good configurations; the
-            rest maximise the acquisition function. None is what the model asks for: half for
-            forests, which cannot extrapolate, and none for processes, which can.
+            rest maximise the acquisition function.
         uses_all_rungs: Whether cheap results inform the model.
         fantasises: Whether trials in flight count at their expected costs.
         n_trees: Of the forest.
@@ -37,7 +36,7 @@ class EngineSettings:
     intensifier: IntensifierName = "asynchronous"
     n_initial: int = 10
     random_share: float = 0.05
-    density_share: float | None = None
+    density_share: float = 0.5
     uses_all_rungs: bool = True
     fantasises: bool = True
     n_trees: int = 20

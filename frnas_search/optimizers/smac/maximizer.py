@@ -21,7 +21,6 @@ from frnas_search.optimizers.smac.arrays import VectorSpace
 from frnas_search.optimizers.smac.candidates import Candidates, keys, vectors_of
 from frnas_search.optimizers.smac.density import density_draws
 from frnas_search.optimizers.smac.evidence import Evidence
-from frnas_search.optimizers.smac.models.rung_model import RungModel
 from frnas_search.optimizers.smac.promotion import best_within
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         seed: Of all draws.
         candidates: What may be proposed; None is everything in the space.
         density_share: Share of the proposals that follow the density of good configurations
-            instead of the acquisition function, 0 to 1. None is what the model asks for, if it
-            is one of ours.
+            instead of the acquisition function, 0 to 1.
         limits: Shape (m,); the largest cost that is wanted of each objective. Configurations
             above one of them are the last to begin from. None is no limit.
         earlier: Shape (k, d); configurations of other searches to begin from.
@@ -60,7 +58,7 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         seed: int = 0,
         *,
         candidates: Candidates | None = None,
-        density_share: float | None = None,
+        density_share: float = 0.5,
         limits: FloatArray | None = None,
         earlier: FloatArray | None = None,
     ) -> None:
@@ -95,7 +93,7 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         ranked = self._ranked(known)
         if len(ranked) == 0:
             return []
-        if generator.random() < self._share():
+        if generator.random() < self._density_share:
             batch = self._dense(ranked, generator)
         else:
             batch = self._improving(ranked, known, generator)
@@ -104,12 +102,6 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         chosen = list(itertools.islice(new, n_points)) or previous_configs[-1:]
         # Their order is all that is known of those that the density chose.
         return [(-float(n), each) for n, each in enumerate(chosen)]
-
-    def _share(self) -> float:
-        if self._density_share is not None:
-            return self._density_share
-        model = self._model()
-        return model.density_share if isinstance(model, RungModel) else 0.0
 
     def _ranked(self, known: FloatArray) -> FloatArray:
         """Configurations to begin from, the best first, shape (n, d).

@@ -32,9 +32,6 @@ _SMALLEST_DEVIATION = 1e-12
 class RungForest(RungModel):
     """Extremely random trees, each of them for all objectives.
 
-    Trees cannot extrapolate: where the best values lie at the end of a range, a forest alone
-    stays where it has been. So half of its proposals should follow the density.
-
     Objectives are standardised before the trees split, or the one with the widest range would
     choose every split.
 
@@ -66,11 +63,6 @@ class RungForest(RungModel):
         self._min_leaf = min_leaf
         self._limits = limits
         self._trees: list[Any] = []
-
-    @property
-    def density_share(self) -> float:
-        """Half."""
-        return 0.5
 
     @property
     def meta(self) -> dict[str, Any]:

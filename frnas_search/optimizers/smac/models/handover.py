@@ -103,11 +103,6 @@ class FewThenMany(RungModel):
         self._evidence = evidence
 
     @property
-    def density_share(self) -> float:
-        """That of the model that was chosen."""
-        return self._chosen.density_share
-
-    @property
     def meta(self) -> dict[str, Any]:
         """Its arguments; SMAC compares them before it goes on with a search."""
         return {**super().meta, "n_trees": self._n_trees}

@@ -31,11 +31,6 @@ class RungModel(AbstractModel):
         self._number = 0
 
     @property
-    def density_share(self) -> float:
-        """Share of proposals that should follow the density of good configurations instead."""
-        return 0.0
-
-    @property
     def meta(self) -> dict[str, Any]:
         """Its arguments; SMAC compares them before it goes on with a search."""
         return {**super().meta, "seed": self._seed}
