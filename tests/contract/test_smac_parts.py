@@ -323,7 +323,7 @@ TOLD_APART: dict[str, Callable[[Scenario], tuple[Any, Any]]] = {
     "limits": lambda s: (WithinLimits(EI(), LIMITS), WithinLimits(EI(), 2 * LIMITS)),
     "maximizer": lambda s: (
         ArrayMaximizer(s.configspace),
-        ArrayMaximizer(s.configspace, density_share=0.5),
+        ArrayMaximizer(s.configspace, density_share=0.25),
     ),
     "initial design": lambda s: (CoveringDesign(s), CoveringDesign(s, n_configs=5)),
     "random design": lambda s: (CountedRandom(0.1), CountedRandom(0.2)),
