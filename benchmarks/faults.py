@@ -38,6 +38,7 @@ from frnas_search.coordinator.optimizer import proposal_of
 from frnas_search.coordinator.replay import replay
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.state import Finished, SearchState, SlotsChanged
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.atomic import write_json_atomically
@@ -93,7 +94,7 @@ class Case:
             [objective(name, n_identities=50) for name in self.names()],
             self.fidelity(),
             seed=self.seed,
-            n_initial_configurations=1 + self.seed % 12,
+            engine=EngineSettings(n_initial=1 + self.seed % 12),
         )
 
     def outcome(self, request: TrialRequest) -> TrialOutcome:

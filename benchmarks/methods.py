@@ -9,14 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
-from frnas_search.optimizers.smac.maximizer import ProposerSettings
-from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.peers.search import Factory, Method, Search
+    from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 
 
 def _ours(search: Search, **parts: Any) -> SmacOptimizer:
@@ -37,12 +37,15 @@ def _parallel(search: Search, *, n_workers: int, **parts: Any) -> Method:
 
 
 def _engine(search: Search, fidelity: Fidelity, **parts: Any) -> SmacOptimizer:
+    # Imported when used: a peer's own environment may lack what the engine needs.
+    from frnas_search.optimizers.smac.optimizer import SmacOptimizer  # noqa: PLC0415, RUF100
+
     return SmacOptimizer(
         search.space,
         search.objectives,
         fidelity,
         seed=search.seed,
-        settings=ProposerSettings(**parts),
+        engine=EngineSettings(**parts),
     )
 
 
@@ -105,10 +108,14 @@ OURS: dict[str, Factory] = {
 
 ABLATIONS: dict[str, Factory] = {
     "frnas-full-fidelity": _full,
-    "frnas-parego": partial(_ours, acquisition="parego"),
+    "frnas-parego": partial(_ours, acquisition="parego_ei"),
     "frnas-top-rung-only": partial(_ours, uses_all_rungs=False),
-    "frnas-hypervolume-only": partial(_ours, density_share=0.0),
-    "frnas-density-only": partial(_ours, density_share=1.0),
+    "frnas-forest": partial(_ours, model="forest"),
+    "frnas-smac-forest": partial(_ours, model="smac_forest"),
+    "frnas-noisy": partial(_ours, acquisition="noisy_hypervolume"),
+    "frnas-quarter-density": partial(_ours, density_share=0.25),
+    "frnas-no-density": partial(_ours, density_share=0.0),
+    "frnas-hyperband": partial(_ours, intensifier="hyperband"),
     "frnas-16-workers": partial(_parallel, n_workers=16),
     "frnas-16-workers-no-fantasies": partial(_parallel, n_workers=16, fantasises=False),
 }
@@ -123,6 +130,10 @@ PEERS: dict[str, Factory] = {
     "smac-hyperband": partial(_peer, "smac_facades", "hyperband"),
     "smac-full": partial(_peer, "smac_facades", "full"),
     "smac-full-fresh": partial(_peer, "smac_facades", "full_fresh"),
+    "botorch-qlognehvi": partial(_peer, "botorch_samplers", "QLogNehvi"),
 }
 
 METHODS = OURS | ABLATIONS | PEERS
+
+NEEDS_ITS_BUDGET = frozenset({"smac-hyperband", "smac-full", "smac-full-fresh"})
+"""What the search is told of its budget changes its first proposals: each budget needs a run."""

@@ -96,7 +96,7 @@ class Simulation:
 
 def ours(seed: int) -> Method:
     """The engine."""
-    return SmacOptimizer(space(), OBJECTIVES, FIDELITY, seed=seed, n_initial_configurations=10)
+    return SmacOptimizer(space(), OBJECTIVES, FIDELITY, seed=seed)
 
 
 class ManySmac:

@@ -5,7 +5,8 @@ python benchmarks/search_quality.py [--shared FOLDER] [--quick] [--json FILE] [-
 
 A budget is counted in full evaluations: an evaluation at a rung costs its share of one, less what
 was paid for the same configuration before. Only full evaluations count as found. Figures are
-hypervolumes as shares of that of a known or a largely sampled front.
+hypervolumes as shares of that of a known or a largely sampled front. A method whose proposals
+depend on the budget is run once for each that is reported, and told that one.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.methods import METHODS, OURS, PEERS
+from benchmarks.methods import METHODS, NEEDS_ITS_BUDGET, OURS, PEERS
 from benchmarks.problems.catalogue import PROBLEMS
 from benchmarks.problems.problem import Problem
 from benchmarks.quality.journal import append_run, read_runs
 from benchmarks.quality.report import Report
-from benchmarks.quality.run import run
+from benchmarks.quality.run import BUDGETS, run
 from results.atomic import write_json_atomically
 
 QUICK_METHODS = ("frnas", "random", "optuna-nsga2", "optuna-tpe", "syne-tune-moasha")
@@ -70,11 +71,27 @@ def task_of(record: dict[str, Any]) -> Task:
 def tasks_of(arguments: argparse.Namespace) -> list[Task]:
     """All that is asked for; seed by seed, so that an interrupted benchmark is balanced."""
     return [
-        Task(problem, method, seed, arguments.budget)
+        Task(problem, method, seed, budget)
         for seed in range(arguments.seeds)
         for problem in arguments.problems
         for method in arguments.methods
+        for budget in told_budgets(method, arguments.budget)
     ]
+
+
+def told_budgets(method: str, budget: int) -> list[int]:
+    """What the runs of a method are told, for a report up to `budget`; rising."""
+    reported = [limit for limit in BUDGETS if limit <= budget]
+    return reported if reported and method in NEEDS_ITS_BUDGET else [budget]
+
+
+def counted(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with those of its shares that count: at budgets that the run was made for."""
+    if record["method"] not in NEEDS_ITS_BUDGET:
+        return record
+    told = str(record["budget"])
+    shares = {budget: share for budget, share in record["shares"].items() if budget == told}
+    return {**record, "shares": shares}
 
 
 def performed(tasks: list[Task], shared: Path, n_jobs: int) -> Iterator[dict[str, Any]]:
@@ -86,7 +103,7 @@ def performed(tasks: list[Task], shared: Path, n_jobs: int) -> Iterator[dict[str
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """The records of all tasks, those in the journal among them."""
+    """The records of all tasks, those in the journal among them, with the shares that count."""
     tasks = tasks_of(arguments)
     journal = arguments.resume
     known = {task_of(record): record for record in (read_runs(journal) if journal else [])}
@@ -95,7 +112,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         known[task_of(record)] = record
         if journal:
             append_run(journal, record)
-    return [known[task] for task in tasks]
+    return [counted(known[task]) for task in tasks]
 
 
 def parse() -> argparse.Namespace:

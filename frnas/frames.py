@@ -45,6 +45,7 @@ _TRIAL: _Types = {
     "rung": "int64",
     "epochs": "int64",
     "seed": "int64",
+    "origin": "string",
 }
 _COURSE: _Types = {
     "detail": "string",
@@ -129,6 +130,7 @@ def _trial(trial: TrialRecord, state: str) -> _Row:
         "rung": request.rung,
         "epochs": request.epochs,
         "seed": request.seed,
+        "origin": request.origin or None,
         "attempts": trial.attempts,
         "worker": trial.worker or None,
         "asked": trial.asked_time,

@@ -311,6 +311,7 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
         "rung": request.rung,
         "epochs": request.epochs,
         "seed": request.seed,
+        "origin": request.origin,
         "state": _trial_state(trial, state),
         "attempts": trial.attempts,
         "worker": trial.worker,

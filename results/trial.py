@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 ConfigurationValue: TypeAlias = bool | int | float | str
 Configuration: TypeAlias = Mapping[str, ConfigurationValue]
@@ -32,6 +32,18 @@ class FailureKind(StrEnum):
     CRASHED = "crashed"
 
 
+ConfigurationKey: TypeAlias = tuple[tuple[str, ConfigurationValue], ...]
+
+
+def configuration_key(configuration: Configuration) -> ConfigurationKey:
+    """Equal for equal configurations, whatever order their hyperparameters are in."""
+    return tuple(sorted(configuration.items()))
+
+
+Origin: TypeAlias = Literal["", "enqueued", "initial", "random", "model", "promoted"]
+"""Why a trial was proposed; empty where it is not known, as in logs from before it was kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRequest:
     """One configuration to be trained to `epochs` epochs, counted from its very beginning.
@@ -40,6 +52,8 @@ class TrialRequest:
         rung: Index into the run's rungs, 0 the cheapest.
         epochs: Epochs the configuration has seen when the trial ends, not those it adds.
         attempt: 1 for the first try; grows after a lost worker, or data that it could not read.
+        origin: The user's list, the initial design, a draw at random, a surrogate's maximum, or
+            the promotion of a configuration that was trained before.
     """
 
     trial_id: str
@@ -49,6 +63,7 @@ class TrialRequest:
     epochs: int
     seed: int
     attempt: int = 1
+    origin: Origin = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

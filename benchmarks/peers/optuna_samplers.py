@@ -40,6 +40,11 @@ class OptunaStudy:
         )
         return Proposal(configuration=configuration, rung=self._search.last_rung)
 
+    def restore(self, configuration: Mapping[str, Any], costs: Mapping[str, float]) -> None:
+        """Take a finished trial that it has not proposed."""
+        self._study.enqueue_trial(dict(configuration))
+        self.tell(self.ask(), costs)
+
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Tell the trial that runs."""
         del proposal  # there is only one at a time

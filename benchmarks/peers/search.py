@@ -22,7 +22,7 @@ class Search:
 
     Attributes:
         space: The method's own copy.
-        budget: In full evaluations, for methods whose settings depend on it.
+        budget: In full evaluations, for the methods in `NEEDS_ITS_BUDGET`; others ignore it.
     """
 
     space: ConfigurationSpace

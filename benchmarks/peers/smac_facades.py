@@ -7,6 +7,7 @@ forest is asked for many rows at once, and trees are not allocated a million lea
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,8 +28,6 @@ from frnas_search.coordinator.optimizer import Proposal
 from results.pareto import FloatArray
 from search_space.definition.space import plain
 
-# A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
-_JUST_BELOW = 1 - 1e-9
 _MOST_LEAVES = 2**12
 
 
@@ -48,9 +47,7 @@ class SmacFacade:
                 info = self._running = self._facade.ask()
         except StopIteration:
             return None
-        budget, last = info.budget, self._search.last_rung
-        rung = last if budget is None else self._search.fidelity.rung_of(budget)
-        return Proposal(configuration=plain(info.config), rung=rung)
+        return Proposal(configuration=plain(info.config), rung=rung_of(self._search, info.budget))
 
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Tell the trial that runs its costs in their own units."""
@@ -70,14 +67,27 @@ class SmacFacade:
         self._scratch.cleanup()
 
 
+def budgets(search: Search) -> list[float]:
+    """What SMAC's Hyperband gives each rung, the cheapest first."""
+    fidelity = search.fidelity
+    return [fidelity.max_epochs / fidelity.eta**k for k in range(search.last_rung, -1, -1)]
+
+
+def rung_of(search: Search, budget: float | None) -> int:
+    """The rung whose budget is nearest; without fidelities the last."""
+    if budget is None:
+        return search.last_rung
+    return int(np.argmin(np.abs(np.array(budgets(search)) - budget)))
+
+
 def hyperband(search: Search) -> SmacFacade:
     """The multi-fidelity facade: the surrogate sees the highest rung that has results."""
-    cheapest = search.fidelity.max_epochs / search.fidelity.eta**search.last_rung
     scratch = tempfile.TemporaryDirectory(prefix="smac-")
     scenario = _scenario(
         search,
         scratch.name,
-        min_budget=cheapest * _JUST_BELOW,
+        # Half a rung below the cheapest, so that no rounding drops that one.
+        min_budget=budgets(search)[0] / math.sqrt(search.fidelity.eta),
         max_budget=float(search.fidelity.max_epochs),
     )
     intensifier = MultiFidelityFacade.get_intensifier(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.problems.problem import Values
 from frnas_search.coordinator.optimizer import Proposal
-
-_Key = tuple[tuple[str, bool | int | float | str], ...]
+from results.trial import ConfigurationKey, configuration_key
 
 
 class Ledger:
@@ -19,20 +17,16 @@ class Ledger:
 
     def __init__(self, rungs: Sequence[float]) -> None:
         self._rungs = rungs
-        self._paid: dict[_Key, float] = {}
+        self._paid: dict[ConfigurationKey, float] = {}
         self.spent = 0.0
 
     def price(self, proposal: Proposal) -> float:
         """What the proposal would cost now, in full evaluations."""
-        paid = self._paid.get(_key(proposal.configuration), 0.0)
+        paid = self._paid.get(configuration_key(proposal.configuration), 0.0)
         return max(0.0, self._rungs[proposal.rung] - paid)
 
     def pay(self, proposal: Proposal) -> None:
         """Take the proposal's price."""
         self.spent += self.price(proposal)
-        key = _key(proposal.configuration)
+        key = configuration_key(proposal.configuration)
         self._paid[key] = max(self._paid.get(key, 0.0), self._rungs[proposal.rung])
-
-
-def _key(configuration: Values) -> _Key:
-    return tuple(sorted(configuration.items()))

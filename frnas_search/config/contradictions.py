@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # More than any data have: the range of a rank is not known before they are opened.
 _MOST_IDENTITIES = 10**9
+_SAMPLER = ("search", "sampler")
 # Hyperparameters whose values or conditions follow from pictures and groups.
 LATE = (variant_name(""), MITIGATION, DROP_PATH)
 
@@ -40,6 +41,7 @@ def contradictions(config: RunConfig, unknown: Collection[KeyPath]) -> list[Faul
         *_fidelity_faults(config, unknown),
         *_stop_faults(config, unknown),
         *_slot_faults(config, unknown),
+        *_engine_faults(config, unknown),
     ]
 
 
@@ -157,6 +159,24 @@ def _stop_faults(config: RunConfig, unknown: Collection[KeyPath]) -> list[Fault]
         return []
     message = "every limit is null; give at least one, such as `trials: 200`"
     return [Fault(("stop",), message)]
+
+
+def _engine_faults(config: RunConfig, unknown: Collection[KeyPath]) -> list[Fault]:
+    """Parts of an engine that is not used, or that does not know what it is to heed."""
+    search = config.search
+    engine = search.engine
+    faults = []
+    is_default = engine == type(engine)()
+    if search.sampler != "smac" and not is_default and not is_at(_SAMPLER, unknown):
+        message = f"has parts of `smac`, and the sampler is {search.sampler}; leave them out"
+        faults.append(Fault(("search", "engine"), message))
+    elif config.constraints.max_cost and engine.acquisition == "parego_ei":
+        message = (
+            "parego_ei sees one cost made of all, and nothing of `constraints.max_cost`; choose "
+            "hypervolume or noisy_hypervolume"
+        )
+        faults.append(Fault(("search", "engine", "acquisition"), message))
+    return faults
 
 
 def _slot_faults(config: RunConfig, unknown: Collection[KeyPath]) -> list[Fault]:

@@ -25,6 +25,7 @@ from frnas_search.config.values import (
 )
 from frnas_search.coordinator.failure_limits import FailureLimits
 from frnas_search.coordinator.limits import Limits
+from frnas_search.optimizers.engine import Acquisition, EngineSettings, IntensifierName, Model
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.registry import Sampler
 from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
@@ -205,10 +206,23 @@ class EvaluationSection(Section):
         return EvaluationSettings(**self.model_dump())
 
 
+class EngineSection(Section):
+    """The parts of the sampler `smac`."""
+
+    model: Model = "gp"
+    acquisition: Acquisition = "hypervolume"
+    intensifier: IntensifierName = "asynchronous"
+
+    def settings(self) -> EngineSettings:
+        """The engine's settings."""
+        return EngineSettings(**self.model_dump())
+
+
 class SearchSection(Section):
     """Who proposes, and what first."""
 
     sampler: Sampler = "smac"
+    engine: EngineSection = EngineSection()
     initial_configurations: Annotated[PositiveInt, Field(le=1000)] = 10
     enqueue: tuple[EnqueuedConfiguration, ...] = ()
     warm_start: Names = ()

@@ -9,26 +9,33 @@ on as the one that wrote it, without computing any of it again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from results.trial import Configuration, TrialRequest
+    from results.trial import Configuration, Origin, TrialRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A configuration to be trained to a rung, 0 the cheapest."""
+    """A configuration to be trained to a rung, 0 the cheapest.
+
+    Attributes:
+        origin: Why it is proposed; tells no proposal from another.
+    """
 
     configuration: Configuration
     rung: int
+    origin: Origin = field(default="", compare=False)
 
 
 def proposal_of(request: TrialRequest) -> Proposal:
     """What an optimizer proposed when this was asked."""
-    return Proposal(configuration=dict(request.configuration), rung=request.rung)
+    return Proposal(
+        configuration=dict(request.configuration), rung=request.rung, origin=request.origin
+    )
 
 
 class Optimizer(Protocol):

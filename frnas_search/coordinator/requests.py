@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from results.trial import TrialRequest
+from results.trial import TrialRequest, configuration_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from frnas_search.coordinator.optimizer import Proposal
-    from results.trial import Configuration
+    from results.trial import Configuration, ConfigurationKey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class RequestFactory:
     rungs: tuple[int, ...]
     seed: int
     _n_trials: int = 0
-    _config_ids: dict[str, str] = field(default_factory=dict)
+    _config_ids: dict[ConfigurationKey, str] = field(default_factory=dict)
 
     def next(self, proposal: Proposal) -> TrialRequest:
         """The request for one more proposal."""
@@ -42,19 +41,18 @@ class RequestFactory:
             rung=proposal.rung,
             epochs=self.rungs[proposal.rung],
             seed=self.seed,
+            origin=proposal.origin,
         )
 
     def remember(self, requests: Iterable[TrialRequest]) -> None:
         """Go on after the requests of an earlier session, given in their order."""
         for request in requests:
             self._n_trials += 1
-            self._config_ids.setdefault(_key(request.configuration), request.config_id)
+            self._config_ids.setdefault(
+                configuration_key(request.configuration), request.config_id
+            )
 
     def _config_id(self, configuration: Configuration) -> str:
         return self._config_ids.setdefault(
-            _key(configuration), f"c{len(self._config_ids) + 1:04d}"
+            configuration_key(configuration), f"c{len(self._config_ids) + 1:04d}"
         )
-
-
-def _key(configuration: Configuration) -> str:
-    return json.dumps(dict(configuration), sort_keys=True)

@@ -128,6 +128,7 @@ def _problem(config: RunConfig, prepared: Prepared, earlier: WarmStarted | None)
         accepts=_accepts(prepared, config.constraints.limits()),
         max_costs=config.constraints.max_cost,
         earlier=() if earlier is None else earlier.results,
+        engine=config.search.engine.settings(),
     )
 
 

@@ -41,10 +41,6 @@ class Fidelity:
             return 1.0
         return math.log(epochs / low) / math.log(high / low) if epochs > low else 0.0
 
-    def rung_of(self, budget: float) -> int:
-        """The index of the rung whose unrounded epochs are nearest to `budget`."""
-        return self.n_rungs - 1 - round(math.log(self.max_epochs / budget, self.eta))
-
 
 def bracket_sizes(n_rungs: int, eta: int) -> tuple[int, ...]:
     """How many configurations start at each rung in one round of Hyperband, the cheapest first."""

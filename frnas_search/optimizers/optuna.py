@@ -20,13 +20,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.optimizers.optuna_parameters import Parameters
 from frnas_search.optimizers.pool import Accepts, Pool, Space
+from results.trial import configuration_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from frnas_search.optimizers.fidelity import Fidelity
     from results.objectives import Objective
-    from results.trial import Configuration
+    from results.trial import Configuration, ConfigurationKey
 
 OptunaKind: TypeAlias = Literal["nsga2", "tpe"]
 
@@ -115,7 +116,7 @@ class OptunaOptimizer:
         self._kind = kind
         self._n_random = population if kind == "nsga2" else n_initial_configurations
         self._n_told = 0
-        self._numbers: dict[tuple[tuple[str, Any], ...], int] = {}
+        self._numbers: dict[ConfigurationKey, int] = {}
         self._generations = _Generations(population=population)
         with _quiet():
             self._study = optuna.create_study(
@@ -132,7 +133,7 @@ class OptunaOptimizer:
     def tell(self, proposal: Proposal, costs: Mapping[str, float] | None) -> None:
         """Tell the costs as shares of their bounds; a failure as the bound of every objective."""
         self._pool.told(proposal)
-        number = self._numbers.pop(_key(proposal))
+        number = self._numbers.pop(configuration_key(proposal.configuration))
         shares = [1.0] * len(self._objectives)
         if costs is not None:
             shares = [
@@ -147,7 +148,7 @@ class OptunaOptimizer:
         """Enter it into the study as one that runs."""
         self._pool.take(proposal)
         number = len(self._generations.of_trial)
-        self._numbers[_key(proposal)] = number
+        self._numbers[configuration_key(proposal.configuration)] = number
         self._generations.of_trial.append(self._generations.next)
         params = self._parameters.to_optuna(proposal.configuration)
         with _quiet():
@@ -175,7 +176,7 @@ class OptunaOptimizer:
             for _ in range(_MOST_REPEATS):
                 configuration = self._parameters.suggested(_Draft(self._study, sampler).suggest)
                 if self._pool.is_legal(configuration) and self._pool.is_new(configuration):
-                    return self._pool.proposal(configuration)
+                    return self._pool.proposal(configuration, "model")
         return None
 
     def _sampler(self) -> Any:
@@ -221,7 +222,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _key(proposal: Proposal) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(proposal.configuration.items()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from ConfigSpace import Configuration as SpaceConfiguration
@@ -15,10 +15,11 @@ from ConfigSpace import ConfigurationSpace
 
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
+from results.trial import configuration_key
 from search_space.definition.space import plain
 
 if TYPE_CHECKING:
-    from results.trial import Configuration
+    from results.trial import Configuration, ConfigurationKey, Origin
 
 Space: TypeAlias = ConfigurationSpace
 Accepts: TypeAlias = Callable[[Mapping[str, bool | int | float | str]], bool]
@@ -26,8 +27,6 @@ Accepts: TypeAlias = Callable[[Mapping[str, bool | int | float | str]], bool]
 # Draws for one proposal. When all were proposed before or are not accepted the space counts as
 # exhausted; few at first, for the first one nearly always will do.
 _BATCHES = (4, 50, 450, 1500)
-
-_Key = tuple[tuple[str, Any], ...]
 
 
 def seed_of_proposal(seed: int, n_before: int) -> int:
@@ -69,8 +68,8 @@ class Pool:
             plain(SpaceConfiguration(space, values=dict(configuration)))
             for configuration in enqueued
         ]
-        self._taken: set[_Key] = set()
-        self._waiting: set[_Key] = set()
+        self._taken: set[ConfigurationKey] = set()
+        self._waiting: set[ConfigurationKey] = set()
 
     @property
     def n_taken(self) -> int:
@@ -92,17 +91,17 @@ class Pool:
 
     def is_new(self, configuration: Configuration) -> bool:
         """Whether it was not proposed before and is accepted."""
-        return _key(configuration) not in self._taken and self._accepts(configuration)
+        return configuration_key(configuration) not in self._taken and self._accepts(configuration)
 
-    def proposal(self, configuration: Configuration) -> Proposal:
+    def proposal(self, configuration: Configuration, origin: Origin) -> Proposal:
         """The configuration at the rung of all."""
-        return Proposal(configuration=configuration, rung=self._rung)
+        return Proposal(configuration=configuration, rung=self._rung, origin=origin)
 
     def first_enqueued(self) -> Proposal | None:
         """What of the enqueued configurations comes next, None when all were proposed."""
         return next(
             (
-                self.proposal(configuration)
+                self.proposal(configuration, "enqueued")
                 for configuration in self._enqueued
                 if self.is_new(configuration)
             ),
@@ -115,7 +114,7 @@ class Pool:
         for size in _BATCHES:
             for sample in self._space.sample_configuration(size=size):
                 if self.is_new(configuration := plain(sample)):
-                    return self.proposal(configuration)
+                    return self.proposal(configuration, "random")
         return None
 
     def take(self, proposal: Proposal) -> None:
@@ -124,7 +123,7 @@ class Pool:
         Raises:
             ReplayError: It is of another space or rung, or was made before.
         """
-        key = _key(proposal.configuration)
+        key = configuration_key(proposal.configuration)
         if proposal.rung != self._rung:
             raise ReplayError(f"the log holds {proposal}, but all are made for rung {self._rung}")
         if not self.is_legal(proposal.configuration):
@@ -142,8 +141,4 @@ class Pool:
         """
         if proposal.rung != self._rung:
             raise KeyError(proposal)
-        self._waiting.remove(_key(proposal.configuration))
-
-
-def _key(configuration: Configuration) -> _Key:
-    return tuple(sorted(configuration.items()))
+        self._waiting.remove(configuration_key(proposal.configuration))

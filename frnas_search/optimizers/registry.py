@@ -10,11 +10,12 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frnas_search.errors import RunFileError
+from frnas_search.optimizers.engine import EngineSettings
 from search_space.fault import Fault
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from results.objectives import Objective
     from results.trial import Configuration, EarlierResult
 
-Sampler: TypeAlias = Literal["smac", "random", "nsga2", "tpe"]
+Sampler: TypeAlias = Literal["smac", "smac_stock", "random", "nsga2", "tpe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Problem:
         enqueued: Configurations of the space, proposed before any other.
         accepts: Whether a configuration may be proposed; None when every one may.
         max_costs: Objective -> the largest cost that is wanted; SMAC alone heeds it.
+        engine: The parts of `smac`.
         earlier: Results of other runs, for the samplers that learn from them.
     """
 
@@ -50,6 +52,7 @@ class Problem:
     accepts: Accepts | None = None
     max_costs: Mapping[str, float] = field(default_factory=dict)
     earlier: Sequence[EarlierResult] = ()
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,22 @@ def _open_smac(problem: Problem) -> AbstractContextManager[Optimizer]:
         problem.space,
         problem.objectives,
         problem.fidelity,
-        n_initial_configurations=problem.n_initial_configurations,
+        engine=replace(problem.engine, n_initial=problem.n_initial_configurations),
         max_costs=problem.max_costs,
         earlier=problem.earlier,
+        **_options(problem),
+    )
+    return contextlib.closing(optimizer)
+
+
+def _open_smac_stock(problem: Problem) -> AbstractContextManager[Optimizer]:
+    from frnas_search.optimizers.smac.stock import StockOptimizer
+
+    optimizer = StockOptimizer(
+        problem.space,
+        problem.objectives,
+        problem.fidelity,
+        n_initial=problem.n_initial_configurations,
         **_options(problem),
     )
     return contextlib.closing(optimizer)
@@ -121,6 +137,7 @@ SAMPLERS: Mapping[Sampler, SamplerSpec] = MappingProxyType(
         spec.name: spec
         for spec in (
             SamplerSpec(name="smac", open=_open_smac, learns=True),
+            SamplerSpec(name="smac_stock", open=_open_smac_stock),
             SamplerSpec(name="random", open=_open_random),
             SamplerSpec(
                 name="nsga2",

@@ -32,6 +32,7 @@ from ConfigSpace import Configuration as SpaceConfiguration
 
 from frnas_search.coordinator.optimizer import Optimizer, Proposal
 from frnas_search.errors import ReplayError
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
@@ -45,6 +46,12 @@ FIDELITY = Fidelity(min_epochs=3, max_epochs=27)
 SPACE = SpaceSettings(preset="joint", families={"small": ("resnet10t", "resnet18")})
 COSTS = {"error": 0.5, "rank_disparity": 3.0}
 
+# Choices of `search.engine` besides the default ones.
+ENGINES: dict[str, dict[str, Any]] = {
+    "smac_forest, parego_ei": {"model": "smac_forest", "acquisition": "parego_ei"},
+    "hyperband": {"intensifier": "hyperband"},
+}
+
 Make: TypeAlias = Callable[..., Optimizer]
 
 
@@ -55,8 +62,19 @@ def objectives_of(names: Iterable[str]) -> list[Objective]:
 def smac(
     space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
 ) -> Optimizer:
-    common = {"n_initial_configurations": 5, **options}
+    common = {"engine": EngineSettings(n_initial=5), **options}
     return SmacOptimizer(space, objectives_of(names), FIDELITY, seed=seed, **common)
+
+
+def engine(**parts: Any) -> Make:
+    def made(
+        space: ConfigurationSpace, seed: int, *, names: Iterable[str] = COSTS, **options: Any
+    ) -> Optimizer:
+        return smac(
+            space, seed, names=names, engine=EngineSettings(n_initial=5, **parts), **options
+        )
+
+    return made
 
 
 def at_random(
@@ -83,6 +101,7 @@ def promoting(space: ConfigurationSpace, seed: int) -> Optimizer:
 
 MAKERS: dict[str, Make] = {
     "smac": smac,
+    **{f"smac {words}": engine(**parts) for words, parts in ENGINES.items()},
     "random": at_random,
     "nsga2": by_optuna("nsga2"),
     "tpe": by_optuna("tpe"),

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 REFERENCE = 1.1
 _FAR = -1e3
 _N_DIRECTIONS = 64
-_AUGMENTATION = 0.05
-"""ParEGO's share of the sum beside the maximum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,23 +118,3 @@ def _steps(costs: FloatArray, directions: FloatArray) -> FloatArray:
     room = np.maximum(0.0, REFERENCE - costs)
     steps = (room[:, None, :] / directions).min(axis=-1)
     return np.asarray(steps ** costs.shape[-1])
-
-
-def scalarised_improvement(
-    predictions: FloatArray, front: FloatArray, generator: np.random.Generator
-) -> FloatArray:
-    """ParEGO: expected improvement along one random weighting of the objectives; shape (n,).
-
-    References:
-        Knowles, ParEGO, IEEE Transactions on Evolutionary Computation, 2006.
-    """
-    weights = generator.dirichlet(np.ones(predictions.shape[-1]))
-    values = _augmented(predictions, weights)
-    best = _augmented(front, weights).min()
-    deviations = values.std(axis=0) + 1e-3
-    return expected_improvement(values.mean(axis=0), deviations, np.asarray(best))
-
-
-def _augmented(costs: FloatArray, weights: FloatArray) -> FloatArray:
-    weighted = costs * weights
-    return np.asarray(weighted.max(axis=-1) + _AUGMENTATION * weighted.sum(axis=-1))

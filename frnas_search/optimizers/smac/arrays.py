@@ -11,11 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ConfigSpace import Configuration, ConfigurationSpace
+from ConfigSpace import ConfigurationSpace
 from ConfigSpace.conditions import AndConjunction, Conjunction
 from ConfigSpace.hyperparameters import (
+    BetaFloatHyperparameter,
+    BetaIntegerHyperparameter,
     CategoricalHyperparameter,
     Constant,
+    NormalFloatHyperparameter,
+    NormalIntegerHyperparameter,
     NumericalHyperparameter,
     OrdinalHyperparameter,
 )
@@ -24,6 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from results.pareto import BoolArray, FloatArray
+
+_PRIORS = (
+    BetaFloatHyperparameter,
+    BetaIntegerHyperparameter,
+    NormalFloatHyperparameter,
+    NormalIntegerHyperparameter,
+)
 
 _MOST_DRAWS = 50
 """How often a whole batch is drawn again where forbidden clauses throw most of it away."""
@@ -47,8 +58,8 @@ class VectorSpace:
         self, space: ConfigurationSpace, drawn_from: ConfigurationSpace | None = None
     ) -> None:
         self.space = space
-        self._has_prior = drawn_from is not None
         drawn_from = drawn_from or space
+        self._has_prior = any(has_prior(hyperparameter) for hyperparameter in drawn_from.values())
         self._names = list(space.keys())
         self._priors = [drawn_from[name] for name in self._names]
         self._conditions = [
@@ -180,18 +191,6 @@ class VectorSpace:
             forbidden |= clause.is_forbidden_vector_array(vectors.T)
         return vectors[~forbidden]
 
-    def exact(self, vector: FloatArray) -> FloatArray | None:
-        """The configuration as its values, which ConfigSpace rounds, encode it; None if illegal.
-
-        A log holds values; what is made of the vector must be what is made of them again.
-        """
-        values = dict(Configuration(self.space, vector=vector))
-        try:
-            encoded = Configuration(self.space, values=values).get_array()
-        except ValueError:
-            return None
-        return np.asarray(encoded)
-
     def activated(self, vectors: FloatArray) -> FloatArray:
         """A copy with NaN where a condition says that a value has no meaning.
 
@@ -303,6 +302,13 @@ class VectorSpace:
             for index, hyperparameter in enumerate(self.space.values())
             if self._is_number[index] and math.isfinite(getattr(hyperparameter, "size", math.inf))
         ]
+
+
+def has_prior(hyperparameter: Any) -> bool:
+    """Whether some of its values are likelier than others."""
+    if isinstance(hyperparameter, CategoricalHyperparameter):
+        return len(set(hyperparameter.probabilities)) > 1
+    return isinstance(hyperparameter, _PRIORS)
 
 
 def _n_choices(hyperparameter: Any) -> int:

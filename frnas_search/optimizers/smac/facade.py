@@ -1,97 +1,127 @@
-"""SMAC's scenario and its facade, built with our intensifier and our selector.
-
-SMAC keeps the run history and the order of asking and telling. Its runner, persistence, resume,
-validation and incumbents are not used: it dies with a worker, asks questions on the terminal, and
-its saved state leaves out the random generators.
-"""
+"""A facade of SMAC for fronts: give it a function and call `optimize`, or take single parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
-from ConfigSpace import Configuration as SpaceConfiguration
-from ConfigSpace import ConfigurationSpace
-from smac import MultiFidelityFacade, Scenario
-from smac.initial_design.abstract_initial_design import AbstractInitialDesign
-from smac.multi_objective.parego import ParEGO
+from ConfigSpace import Configuration
+from smac import Scenario
+from smac.acquisition.function.abstract_acquisition_function import AbstractAcquisitionFunction
+from smac.facade.abstract_facade import AbstractFacade
+from smac.main.config_selector import ConfigSelector
 
-from frnas_search.optimizers.smac.selector import Selector
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from smac.runhistory.runhistory import RunHistory
-
-    from frnas_search.optimizers.fidelity import Fidelity
-    from frnas_search.optimizers.smac.intensifier import Intensifier
-    from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
-    from results.objectives import Objective
-
-# SMAC counts trials and time of its own; ours are the limits that count.
-_WITHOUT_LIMIT = 10**7
-
-# A hair below the cheapest rung, so that a rounding of the logarithm never drops that rung.
-_JUST_BELOW = 1 - 1e-9
+from frnas_search.optimizers.smac.acquisition_functions import (
+    HypervolumeImprovement,
+    PriorWeighted,
+)
+from frnas_search.optimizers.smac.arrays import VectorSpace
+from frnas_search.optimizers.smac.designs import CountedRandom, CoveringDesign
+from frnas_search.optimizers.smac.encoder import AllRungsEncoder
+from frnas_search.optimizers.smac.intensifier import AsynchronousHyperband
+from frnas_search.optimizers.smac.maximizer import ArrayMaximizer
+from frnas_search.optimizers.smac.models.handover import FewThenMany
+from frnas_search.optimizers.smac.run_history import LongRunHistory
+from frnas_search.optimizers.smac.scalarisation import Unscalarised
+from frnas_search.optimizers.smac.selector import HistorySelector
 
 
-def budgets_of(fidelity: Fidelity) -> tuple[float, ...]:
-    """SMAC's budgets, those of the rungs, not rounded."""
-    return tuple(
-        fidelity.max_epochs / fidelity.eta**k for k in range(fidelity.n_rungs - 1, -1, -1)
-    )
+class FrontFacade(AbstractFacade):
+    """Several objectives, several budgets, any number of workers.
 
+    Works as SMAC's own facades do, with these parts by default; each may be replaced by another
+    of its kind, and each may be given to one of SMAC's facades. A scenario with `min_budget` and
+    `max_budget` is searched by asynchronous Hyperband, one without trains everything in full.
+    """
 
-class _NoInitialDesign(AbstractInitialDesign):
-    """The proposer knows what comes first; SMAC complains about none at all."""
+    def __init__(self, scenario: Scenario, target_function: Any = None, **parts: Any) -> None:
+        super().__init__(scenario, target_function, **parts)
+        if isinstance(self.selector, HistorySelector):
+            self.optimizer.register_callback(self.selector.get_callback())
 
-    def _select_configurations(self) -> list[SpaceConfiguration]:
-        return [self._configspace.get_default_configuration()]
+    def _update_dependencies(self) -> None:
+        self._runhistory = LongRunHistory(
+            multi_objective_algorithm=self._multi_objective_algorithm,
+            n_objectives=self._scenario.count_objectives(),
+        )
+        super()._update_dependencies()
 
+    @property
+    def selector(self) -> ConfigSelector:
+        """The part that orders the steps of a proposal."""
+        return self.intensifier.config_selector
 
-def scenario_of(
-    space: ConfigurationSpace,
-    objectives: Sequence[Objective],
-    fidelity: Fidelity,
-    seed: int,
-    scratch: Path,
-) -> Scenario:
-    """What SMAC is told of a search; its files go to `scratch`."""
-    # SMAC has a single-objective mode with other code paths; one name must not be a list.
-    names = [objective.name for objective in objectives]
-    budgets = budgets_of(fidelity)
-    return Scenario(
-        space,
-        name="search",
-        output_directory=scratch,
-        objectives=names,
-        crash_cost=[1.0] * len(names),
-        min_budget=budgets[0] * _JUST_BELOW,
-        max_budget=budgets[-1],
-        n_trials=_WITHOUT_LIMIT,
-        seed=seed,
-        n_workers=1,
-    )
+    def optimize(
+        self, *, data_to_scatter: dict[str, Any] | None = None
+    ) -> Configuration | list[Configuration]:
+        """Search until the scenario's limits, as SMAC does; the front."""
+        try:
+            return super().optimize(data_to_scatter=data_to_scatter)
+        finally:
+            self.close()
 
+    def close(self) -> None:
+        """End the thread that proposes; for who asks and tells."""
+        if isinstance(self.selector, HistorySelector):
+            self.selector.close()
 
-def facade_of(
-    scenario: Scenario, intensifier: Intensifier, *, queue: ProposalQueue
-) -> MultiFidelityFacade:
-    """SMAC's facade with our parts; its own surrogate and maximizer are built and never used."""
-    facade = MultiFidelityFacade(
-        scenario,
-        intensifier=intensifier,
-        initial_design=_NoInitialDesign(scenario, n_configs=1),
-        config_selector=Selector(scenario, queue=queue),
-        multi_objective_algorithm=ParEGO(scenario),
-        logging_level=False,
-        overwrite=True,
-    )
-    _bound_costs(facade.runhistory, len(scenario.objectives))
-    return facade
+    @staticmethod
+    def get_model(scenario: Scenario) -> FewThenMany:
+        """A Gaussian process while results are few, a forest after that."""
+        return FewThenMany(scenario.configspace, seed=scenario.seed)
 
+    @staticmethod
+    def get_acquisition_function(scenario: Scenario) -> AbstractAcquisitionFunction:
+        """Expected hypervolume improvement, weighted with the space's priors if it has any."""
+        space, function = VectorSpace(scenario.configspace), HypervolumeImprovement()
+        return PriorWeighted(function, space.log_prior) if space.has_prior else function
 
-def _bound_costs(history: RunHistory, n_objectives: int) -> None:
-    """Tell SMAC that costs are shares: it would go through all results with every trial."""
-    history._objective_bounds = [(0.0, 1.0)] * n_objectives
-    history._update_objective_bounds = lambda: None  # type: ignore[method-assign]
+    @staticmethod
+    def get_acquisition_maximizer(scenario: Scenario) -> ArrayMaximizer:
+        """Thousands of candidates at once."""
+        return ArrayMaximizer(scenario.configspace, seed=scenario.seed)
+
+    @staticmethod
+    def get_intensifier(scenario: Scenario, *, eta: int = 3) -> AsynchronousHyperband:
+        """Asynchronous Hyperband over several objectives."""
+        return AsynchronousHyperband(scenario, eta=eta)
+
+    @staticmethod
+    def get_initial_design(
+        scenario: Scenario,
+        *,
+        n_configs: int = 10,
+        additional_configs: Sequence[Configuration] = (),
+    ) -> CoveringDesign:
+        """Ten configurations that cover the space's choices, the additional ones first."""
+        return CoveringDesign(scenario, n_configs=n_configs, additional_configs=additional_configs)
+
+    @staticmethod
+    def get_random_design(scenario: Scenario, *, probability: float = 0.05) -> CountedRandom:
+        """One in twenty at random."""
+        return CountedRandom(probability, seed=scenario.seed)
+
+    @staticmethod
+    def get_runhistory_encoder(scenario: Scenario, *, eta: int = 3) -> AllRungsEncoder:
+        """Results of all rungs."""
+        return AllRungsEncoder(scenario, eta=eta)
+
+    @staticmethod
+    def get_multi_objective_algorithm(scenario: Scenario) -> Unscalarised:
+        """None is needed: the model sees every objective."""
+        del scenario
+        return Unscalarised()
+
+    @staticmethod
+    def get_config_selector(
+        scenario: Scenario, *, retrain_after: int = 1, retries: int = 16
+    ) -> HistorySelector:
+        """Encode, train, update, maximise, ahead of need.
+
+        Args:
+            scenario: SMAC's.
+            retrain_after: Not heeded: every configuration has a model of its own.
+            retries: Not heeded: what is known is never proposed again.
+        """
+        del retrain_after, retries
+        return HistorySelector(scenario)

@@ -101,7 +101,7 @@ class _Rung:
         return [known[row][0] for row in ranked[:n] if known[row][0] not in self.promoted]
 
 
-class AsynchronousHyperband:
+class Promotions:
     """Configurations are numbers here; the caller knows what they stand for."""
 
     def __init__(self, n_rungs: int, eta: int, *, limits: FloatArray | None = None) -> None:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from frnas_search.optimizers.smac.history import History, Moment, Snapshot
-    from results.pareto import FloatArray
+    from ConfigSpace import Configuration
 
-Propose: TypeAlias = "Callable[[Snapshot], FloatArray | None]"
+    from frnas_search.optimizers.smac.past import Past
+
+Propose: TypeAlias = "Callable[[Past], Configuration | None]"
 
 _TRIALS_FOR_EACH = 8
 _MOST_AHEAD = 16
@@ -29,10 +30,10 @@ _MOST_AHEAD = 16
 class _Job:
     """A configuration to be made from one moment and from those that were begun before it."""
 
-    moment: Moment
+    moment: Past
     before: tuple[_Job, ...]
-    future: Future[FloatArray | None] | None = None
-    vector: FloatArray | None = None
+    future: Future[Configuration | None] | None = None
+    made: Configuration | None = None
     is_known: bool = False
 
 
@@ -41,36 +42,48 @@ class ProposalQueue:
     """A queue of new configurations, one for every eight trials in flight besides the first.
 
     With one worker a configuration is made when it is asked for, from everything that is known:
-    what was made while the worker was busy would not know its result.
+    what was made while the worker was busy would not know its result. All are made on one thread,
+    as SMAC's models, functions and maximizers hold state while they work.
+
+    Attributes:
+        propose: Makes a configuration; None when none is left.
+        now: The present moment.
+        n_in_flight: How many trials were asked and not told.
     """
 
-    history: History
     propose: Propose
+    now: Callable[[], Past]
+    n_in_flight: Callable[[], int]
     _queue: deque[_Job] = field(default_factory=deque)
     _thread: ThreadPoolExecutor | None = None
 
-    def next(self) -> FloatArray | None:
-        """The next configuration; asking again without `taken` gives the same."""
-        self._start()
-        job = self._head()
-        if job is None:
-            return self.propose(self.history.at(self.history.now()))
-        return self._result(job)
+    def next(self) -> Configuration | None:
+        """The next configuration, which is the caller's from now on; None changes nothing."""
+        thread = self._started()
+        if self._queue and self.n_in_flight() > 0:
+            made = self._result(self._queue[0])
+            if made is not None:
+                self._queue.popleft()
+            return made
+        made = thread.submit(self.propose, self.now()).result()
+        if made is not None:
+            self._queue.clear()
+        return made
 
-    def taken(self, vector: FloatArray) -> None:
-        """It was handed out, and the history already knows it."""
-        if self._queue and self.history.n_pending > 0:
+    def taken(self, configuration: Configuration) -> None:
+        """One was handed out by a log, and the history already knows it: as `next` would."""
+        if self._queue and self.n_in_flight() > 1:
             job = self._queue.popleft()
-            job.vector, job.is_known, job.before = vector, True, ()
+            job.made, job.is_known, job.before = configuration, True, ()
         else:
             self._queue.clear()
 
     def changed(self) -> None:
         """Something was asked or told: begin as many as are wanted now."""
-        n_others = max(0, self.history.n_pending - 1)
+        n_others = max(0, self.n_in_flight() - 1)
         wanted = min(_MOST_AHEAD, math.ceil(n_others / _TRIALS_FOR_EACH))
         while len(self._queue) < wanted:
-            job = _Job(self.history.now(), tuple(self._queue))
+            job = _Job(self.now(), tuple(self._queue))
             self._queue.append(job)
             self._submit(job)
 
@@ -80,31 +93,29 @@ class ProposalQueue:
             self._thread.shutdown(wait=True, cancel_futures=True)
             self._thread = None
 
-    def _head(self) -> _Job | None:
-        return self._queue[0] if self._queue and self.history.n_pending > 0 else None
-
-    def _start(self) -> None:
+    def _started(self) -> ThreadPoolExecutor:
         """Nothing is made during a replay; what is still wanted afterwards is begun now."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="proposals")
             for job in self._queue:
                 self._submit(job)
+        return self._thread
 
     def _submit(self, job: _Job) -> None:
         if self._thread is not None:
             job.future = self._thread.submit(self._make, job)
 
-    def _make(self, job: _Job) -> FloatArray | None:
-        known = self.history.at(job.moment)
+    def _make(self, job: _Job) -> Configuration | None:
         made = [
-            earlier.vector if earlier.is_known else self._result(earlier) for earlier in job.before
+            earlier.made if earlier.is_known else self._result(earlier) for earlier in job.before
         ]
-        if any(vector is None for vector in made):
+        if any(configuration is None for configuration in made):
             return None  # nothing was left before this one either
-        return self.propose(known.with_more([vector for vector in made if vector is not None]))
+        return self.propose(job.moment.with_planned([each for each in made if each is not None]))
 
-    def _result(self, job: _Job) -> FloatArray | None:
+    def _result(self, job: _Job) -> Configuration | None:
         if not job.is_known:
-            job.vector = job.future.result() if job.future is not None else self._make(job)
+            assert job.future is not None, "submitted when the thread was started"
+            job.made = job.future.result()
             job.is_known, job.before = True, ()
-        return job.vector
+        return job.made

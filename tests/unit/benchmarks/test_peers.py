@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 import pytest
@@ -23,13 +24,18 @@ from benchmarks.peers.search import Search
 from benchmarks.quality.run import built
 from frnas_search.optimizers.fidelity import Fidelity
 from results.objectives import Objective
+from search_space.definition.space import plain
 
 BROKEN = "syne-tune-multi-surrogate"
+# BoTorch has an environment of its own: its peer is tested there, and what needs no BoTorch of it
+# in test_candidates.
+IN_OTHER_ENVIRONMENTS = set() if importlib.util.find_spec("botorch") else {"botorch-qlognehvi"}
+TESTED = [name for name in METHODS if name not in {BROKEN, *IN_OTHER_ENVIRONMENTS}]
 NO_SYNE_TUNE = "Syne Tune is in no lock, as no search needs it: pip install 'frnas[bench]'"
 
 
-def conditional_space() -> ConfigurationSpace:
-    space = ConfigurationSpace()
+def conditional_space(seed: int | None = None) -> ConfigurationSpace:
+    space = ConfigurationSpace(seed=seed)
     kind = CategoricalHyperparameter("kind", ["a", "b"])
     rate = UniformFloatHyperparameter("rate", 1e-4, 1e-1, log=True)
     depth = UniformIntegerHyperparameter("depth", 1, 9)
@@ -51,7 +57,7 @@ def search(seed: int) -> Search:
     )
 
 
-def proposals(method: str, seed: int, *, n: int = 8) -> list[tuple[dict[str, Any], int]]:
+def proposals(method: str, seed: int, *, n: int = 12) -> list[tuple[dict[str, Any], int]]:
     found = []
     with built(METHODS[method], search(seed)) as optimizer:
         for number in range(n):
@@ -62,7 +68,7 @@ def proposals(method: str, seed: int, *, n: int = 8) -> list[tuple[dict[str, Any
     return found
 
 
-@pytest.fixture(params=[each for each in METHODS if each != BROKEN])
+@pytest.fixture(params=TESTED)
 def method(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name.startswith("syne-tune"):
@@ -75,6 +81,7 @@ def test_inactive_hyperparameters_are_never_chosen() -> None:
     assert active_values(conditional_space(), lambda each: chosen[each.name]) == chosen
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # BoTorch's
 def test_proposals_are_members_of_the_space(method: str) -> None:
     space = conditional_space()
     for configuration, rung in proposals(method, seed=1):
@@ -82,9 +89,23 @@ def test_proposals_are_members_of_the_space(method: str) -> None:
         assert rung in (0, 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_proposals_depend_on_the_seed_only(method: str) -> None:
     assert proposals(method, seed=1) == proposals(method, seed=1)
     assert proposals(method, seed=1) != proposals(method, seed=2)
+
+
+def test_a_study_learns_from_restored_trials() -> None:
+    samplers = importlib.import_module("benchmarks.peers.optuna_samplers")
+
+    def next_after(scale: float) -> dict[str, Any]:
+        study = samplers.tpe(search(1))
+        for number, configuration in enumerate(conditional_space(0).sample_configuration(20)):
+            study.restore(plain(configuration), {"u": scale * number, "v": scale * number})
+        return dict(study.ask().configuration)
+
+    assert next_after(0.01) == next_after(0.02)
+    assert next_after(0.01) != next_after(-0.01)
 
 
 def test_a_halving_peer_starts_at_the_cheapest_rung_and_the_others_at_the_last() -> None:

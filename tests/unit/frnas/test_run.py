@@ -30,7 +30,7 @@ FRONT = [
     "checkpoint",
 ]
 TRIALS = [
-    *("trial_id", "config_id", "state", "failure", "rung", "epochs", "seed"),
+    *("trial_id", "config_id", "state", "failure", "rung", "epochs", "seed", "origin"),
     *COSTS,
     *("detail", "attempts", "epochs_trained", "seconds", "worker", "device", "asked", "told"),
     *ARCHITECTURE,

@@ -64,6 +64,7 @@ class RunBuilder:
             rung=rung,
             epochs=(3, 9, 27)[rung],
             seed=0,
+            origin="model" if config is None else "promoted",
         )
         self.log(Asked(request=request))
         self.log(Submitted(trial_id=request.trial_id, attempt=1))

@@ -238,6 +238,7 @@ def test_the_trials_are_listed_with_their_costs_or_their_failure(busy) -> None:
         "rung": 2,
         "epochs": 27,
         "seed": 0,
+        "origin": "model",
         "state": "failed",
         "attempts": 1,
         "worker": "",

@@ -31,7 +31,14 @@ from results.events import (
     storable,
 )
 from results.objectives import Objective
-from results.trial import Architecture, EarlierResult, FailureKind, TrialOutcome, TrialRequest
+from results.trial import (
+    Architecture,
+    EarlierResult,
+    FailureKind,
+    Origin,
+    TrialOutcome,
+    TrialRequest,
+)
 
 words = st.text(max_size=8)
 counts = st.integers(0, 2**40)
@@ -60,6 +67,7 @@ requests = st.builds(
     epochs=counts,
     seed=counts,
     attempt=counts,
+    origin=st.sampled_from(get_args(Origin)),
 )
 outcomes = st.builds(
     TrialOutcome,

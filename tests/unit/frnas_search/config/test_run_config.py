@@ -44,7 +44,8 @@ SECTIONS = {
     "fidelity.": "min_epochs, max_epochs, eta",
     "stop.": "trials, epochs, gpu_hours, wall_hours, deadline, plateau",
     "failures.": "first, rate, window",
-    "search.": "sampler, initial_configurations, enqueue, warm_start, virtual_time, slots",
+    "search.engine.": "model, acquisition, intensifier",
+    "search.": "sampler, engine, initial_configurations, enqueue, warm_start, virtual_time, slots",
     "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
 }
 
@@ -234,7 +235,15 @@ def test_the_known_keys_of_a_recipe_are_those_of_the_workers(section: str, recor
         ),
         (
             "search.sampler=tep",
-            "search.sampler: input should be 'smac', 'random', 'nsga2' or 'tpe' (it",
+            "search.sampler: input should be 'smac', 'smac_stock', 'random', 'nsga2' or 'tpe'",
+        ),
+        (
+            "search.engine.model=tree",
+            "search.engine.model: input should be 'forest', 'gp', 'smac_forest' or 'smac_gp' (it",
+        ),
+        (
+            "search={sampler: random, engine: {model: forest}}",
+            "search.engine: has parts of `smac`, and the sampler is random; leave them out",
         ),
         (
             "search.slots=3",

@@ -51,17 +51,6 @@ def test_one_rung_more_would_be_cheaper_than_the_cheapest_allowed(fidelity: Fide
     assert fidelity.max_epochs / fidelity.eta**fidelity.n_rungs < fidelity.min_epochs
 
 
-@given(fidelities(), st.floats(-1e-6, 1e-6))
-def test_a_budget_belongs_to_the_rung_it_was_rounded_to(
-    fidelity: Fidelity, rounding_error: float
-) -> None:
-    top = fidelity.n_rungs - 1
-    budgets = [fidelity.max_epochs / fidelity.eta**k for k in range(top, -1, -1)]
-    assert [fidelity.rung_of(budget * (1 + rounding_error)) for budget in budgets] == list(
-        range(top + 1)
-    )
-
-
 def test_epochs_are_normalised_between_the_rungs_by_their_logarithm() -> None:
     fidelity = Fidelity(min_epochs=3, max_epochs=27)
     shares = [fidelity.normalised(epochs) for epochs in (1, 3, 9, 27, 100)]

@@ -8,13 +8,15 @@ import pytest
 
 from frnas_search.config.run_config import SearchSection
 from frnas_search.errors import RunFileError
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.random import RandomOptimizer
 from frnas_search.optimizers.registry import Problem, Sampler, open_optimizer, sampler_faults
+from frnas_search.optimizers.smac.models.forest import RungForest
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from results.objectives import objective
 from search_space.candidate import SpaceSettings
-from search_space.definition.space import build_space
+from search_space.definition.space import build_space, sample
 
 
 @pytest.fixture
@@ -91,3 +93,27 @@ def test_without_optuna_the_fault_names_the_extra(
 def test_smac_is_the_default_and_needs_nothing() -> None:
     assert sampler_faults(SearchSection().sampler) == sampler_faults("random") == []
     assert SearchSection().sampler == "smac"
+
+
+def test_a_problem_names_the_engines_parts_and_the_initial_configurations_of_all(
+    problem: Problem,
+) -> None:
+    named = replace(problem, engine=EngineSettings(n_initial=99, model="forest"))
+    with open_optimizer("smac", named) as optimizer:
+        assert isinstance(optimizer, SmacOptimizer)
+        assert isinstance(optimizer._facade._model, RungForest)
+        assert len(optimizer._selector._initial_design_configs) == 3
+
+
+@pytest.mark.parametrize("sampler", ["random", "nsga2", "tpe"])
+def test_samplers_say_why_they_propose(problem: Problem, sampler: Sampler) -> None:
+    wanted = sample(SpaceSettings(), 1, seed=0)
+    with open_optimizer(sampler, replace(problem, accepts=None, enqueued=wanted)) as optimizer:
+        origins = []
+        for number in range(53):  # NSGA-II begins with fifty
+            proposal = optimizer.ask()
+            assert proposal is not None
+            origins.append(proposal.origin)
+            optimizer.tell(proposal, {"error": 0.01 * number, "rank_disparity": 1.0})
+    assert origins[:3] == ["enqueued", "random", "random"]
+    assert origins[-1] == ("random" if sampler == "random" else "model")

@@ -12,11 +12,8 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float
 
 from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
-from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.encoder import Observations, observations
-from frnas_search.optimizers.smac.history import Snapshot
-from frnas_search.optimizers.smac.maximizer import Proposer, ProposerSettings
 from frnas_search.optimizers.smac.optimizer import SmacOptimizer
 from frnas_search.optimizers.warm_start import (
     describe_warm_start,
@@ -181,14 +178,19 @@ def results(n: int, *, epochs: int = 9) -> list[EarlierResult]:
 def make() -> Iterator[Make]:
     with ExitStack() as stack:
 
-        def made(earlier: Sequence[EarlierResult] = (), **options: Any) -> SmacOptimizer:
+        def made(
+            earlier: Sequence[EarlierResult] = (), n_initial: int = 6, **options: Any
+        ) -> SmacOptimizer:
+            named = ("enqueued", "accepts")
+            engine = {name: value for name, value in options.items() if name not in named}
             optimizer = SmacOptimizer(
                 plane(),
                 OBJECTIVES,
                 FIDELITY,
                 seed=1,
-                **({"n_initial_configurations": 6} | options),
+                engine=EngineSettings(n_initial=n_initial, **engine),
                 earlier=earlier,
+                **{name: value for name, value in options.items() if name in named},
             )
             stack.callback(optimizer.close)
             return optimizer
@@ -270,93 +272,52 @@ def test_a_restored_optimizer_goes_on_alike_from_every_event(make: Make) -> None
         restored.close()
 
 
-# Parts.
-
-
-def observations_of(n: int) -> Observations:
-    generator = np.random.default_rng(0)
-    return Observations(
-        vectors=generator.random((n, 2)), fidelities=np.ones(n), costs=generator.random((n, 2))
-    )
-
-
-def snapshot() -> Snapshot:
-    """Twelve results, the fourth a failure."""
-    generator = np.random.default_rng(1)
-    costs = generator.random((12, 2))
-    costs[3] = np.nan
-    return Snapshot(
-        vectors=generator.random((12, 2)),
-        indices=np.arange(12),
-        rungs=np.arange(12) % 3,
-        costs=costs,
-        pending=(),
-    )
-
-
-def proposer(
-    earlier: Observations | None,
-    accepts: Callable[[Any], bool] = lambda _: True,
-    **settings: Any,
-) -> Proposer:
-    return Proposer(
-        VectorSpace(plane()),
-        n_rungs=3,
-        settings=ProposerSettings(n_initial=4, **settings),
-        seed=2,
-        limits=np.array([np.inf, np.inf]),
-        earlier=earlier,
-        accepts=accepts,
-    )
+def at_work(optimizer: SmacOptimizer, n: int) -> SmacOptimizer:
+    """The same optimizer after so many results."""
+    for _ in range(n):
+        (proposal,) = asked(optimizer, 1)
+        optimizer.tell(proposal, costs_of(proposal.configuration))
+    return optimizer
 
 
 @pytest.mark.parametrize("density_share", [0.0, 1.0])
-def test_no_earlier_results_change_nothing(density_share: float) -> None:
-    known = snapshot()
-    without = proposer(None, density_share=density_share).propose(known)
-    empty = proposer(observations_of(0), density_share=density_share).propose(known)
-    some = proposer(observations_of(9), density_share=density_share).propose(known)
-    assert without is not None
-    np.testing.assert_array_equal(without, empty)
-    assert some is not None
-    assert not np.array_equal(without, some)
-
-
-def test_an_earlier_configuration_may_be_proposed_again() -> None:
-    earlier = observations_of(30)
-    known = Snapshot(
-        vectors=np.empty((0, 2)),
-        indices=np.empty(0, np.int64),
-        rungs=np.empty(0, np.int64),
-        costs=np.empty((0, 2)),
-        pending=(),
+def test_no_earlier_results_change_nothing_and_some_change_what_is_proposed(
+    make: Make, density_share: float
+) -> None:
+    options = {"density_share": density_share, "random_share": 0.0, "n_initial": 12}
+    without, empty = make((), **options), make([], **options)
+    some = make(results(9), **options)
+    expected, again, other = (
+        asked(at_work(optimizer, 20), 5) for optimizer in (without, empty, some)
     )
-    best = earlier.vectors[earlier.costs.sum(axis=1).argmin()]
-    made = proposer(
-        earlier,
-        accepts=lambda vector: np.allclose(vector, best, atol=1e-8),  # values are rounded
-        density_share=0.0,
-        random_share=0.0,
-    ).propose(known)
-    assert made is not None
-    np.testing.assert_allclose(made, best, atol=1e-8)
+    assert again == expected
+    assert other != expected
 
 
-def test_earlier_observations_lie_beside_the_runs_own() -> None:
-    known, earlier = snapshot(), observations_of(5)
-    own, both = observations(known, n_rungs=3), observations(known, n_rungs=3, earlier=earlier)
-    assert both.vectors.shape == (17, 2)
-    np.testing.assert_array_equal(both.fidelities, [*own.fidelities, *earlier.fidelities])
-    np.testing.assert_array_equal(both.costs[12:], earlier.costs)
-    worst = np.vstack([known.costs[known.is_success], earlier.costs]).max(axis=0)
-    np.testing.assert_array_equal(both.costs[3], worst)
+def test_an_earlier_configuration_may_be_proposed_again(make: Make) -> None:
+    earlier = results(30)
+    best = min(earlier, key=lambda each: each.costs["error"]).configuration
 
-    highest = observations(known, n_rungs=3, uses_all_rungs=False, earlier=earlier)
-    assert (highest.fidelities == 1.0).all()
-    assert len(highest.fidelities) == 4 + 5
+    def accepts(values: Mapping[str, Any]) -> bool:  # values are rounded
+        return all(abs(values[name] - float(best[name])) < 1e-8 for name in ("x", "y"))
+
+    (proposal,) = asked(make(earlier, accepts=accepts, density_share=0.0, random_share=0.0), 1)
+    assert proposal.configuration == pytest.approx(dict(best))
+    assert proposal.origin == "model"
 
 
-def test_a_single_rung_is_the_highest() -> None:
-    known = snapshot()
-    flat = replace(known, rungs=np.zeros(12, np.int64))
-    assert (observations(flat, n_rungs=1).fidelities == 1.0).all()
+@pytest.mark.parametrize("acquisition", ["noisy_hypervolume", "parego_ei"])
+@pytest.mark.parametrize("model", ["gp", "forest", "smac_forest"])
+def test_every_part_learns_from_earlier_results_before_there_are_others(
+    make: Make, acquisition: str, model: str
+) -> None:
+    options = {"acquisition": acquisition, "model": model, "random_share": 0.0}
+    for proposal in asked(make(results(30), density_share=0.0, **options), 3):
+        assert proposal.origin == "model"
+
+
+def test_what_was_trained_longer_elsewhere_counts_as_trained_in_full(make: Make) -> None:
+    longer, full = (make(results(20, epochs=epochs)) for epochs in (50, 9))
+    shorter = make(results(20, epochs=2))
+    assert asked(longer, 3) == asked(full, 3)
+    assert asked(shorter, 3) != asked(make(results(20)), 3)

@@ -12,7 +12,6 @@ from frnas_search.optimizers.smac.acquisition import (
     expected_hypervolume_improvement,
     expected_improvement,
     scalarised_hypervolume_improvement,
-    scalarised_improvement,
     scale_of,
 )
 from results.hypervolume import hypervolume
@@ -163,21 +162,3 @@ def test_scaling_broadcasts_over_predictions() -> None:
     scale = Scale(low=np.array([1.0, 2.0]), span=np.array([2.0, 4.0]))
     assert scale.scaled(np.full((3, 5, 2), 4.0)).shape == (3, 5, 2)
     assert scale.scaled(np.array([3.0, 4.0])).tolist() == [1.0, 0.5]
-
-
-def test_parego_prefers_what_dominates_and_follows_its_weights() -> None:
-    front, predictions = np.array([[0.5, 0.5]]), np.array([[[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]])
-    best, even, worst = scalarised_improvement(predictions, front, generator(0))
-    assert best > even > worst
-    apart = np.array([[[0.0, 0.9], [0.9, 0.0]]])
-    preferred = {
-        int(scalarised_improvement(apart, front, generator(seed)).argmax()) for seed in range(20)
-    }
-    assert preferred == {0, 1}
-
-
-def test_parego_takes_account_of_doubt() -> None:
-    front = np.array([[0.3, 0.3]])
-    predictions = np.array([[[0.5, 0.5], [0.2, 0.2]], [[0.5, 0.5], [0.8, 0.8]]])
-    certain, doubtful = scalarised_improvement(predictions, front, generator(0))
-    assert doubtful > certain

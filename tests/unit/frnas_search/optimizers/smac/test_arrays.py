@@ -427,22 +427,24 @@ def test_the_given_vectors_are_left_alone() -> None:
     assert np.array_equal(given, before)
 
 
-def test_an_exact_vector_is_that_of_its_own_values(space: ConfigurationSpace) -> None:
-    vectors = VectorSpace(space)
-    for drawn in vectors.draw(30, generator()):
-        exact = vectors.exact(drawn)
-        assert exact is not None
-        assert exact == pytest.approx(drawn, abs=1e-7, nan_ok=True)
-        again = vectors.exact(exact)
-        assert again is not None
-        assert np.array_equal(again, exact, equal_nan=True)
-        assert dict(Configuration(space, vector=exact)) == dict(Configuration(space, vector=drawn))
-
-
-def test_what_is_forbidden_has_no_exact_vector() -> None:
-    space = small_space()
-    names = list(space)
-    vector = VectorSpace(space).draw(1, generator())[0]
-    vector[names.index("a")], vector[names.index("b")] = 1.0, 2.0
-    vector[names.index("c")], vector[names.index("d")] = np.nan, 0.0
-    assert VectorSpace(space).exact(vector) is None
+def test_a_space_has_a_prior_when_something_is_likelier_than_by_chance() -> None:
+    for likelier in (
+        CategoricalHyperparameter("x", ["a", "b"], weights=[1, 2]),
+        NormalFloatHyperparameter("x", 0.5, 0.1, 0.0, 1.0),
+        NormalIntegerHyperparameter("x", 3, 1, 1, 9),
+        BetaFloatHyperparameter("x", 3.0, 2.0, 0.0, 1.0),
+    ):
+        space, uniform = ConfigurationSpace(seed=0), ConfigurationSpace(seed=0)
+        space.add(likelier)
+        uniform.add(likelier.to_uniform())
+        assert VectorSpace(space).has_prior
+        assert VectorSpace(uniform, space).has_prior
+        assert not VectorSpace(uniform).has_prior
+    plain = ConfigurationSpace(seed=0)
+    plain.add(
+        CategoricalHyperparameter("x", ["a", "b"], weights=[2, 2]),
+        UniformFloatHyperparameter("y", 1e-3, 1.0, log=True),
+        OrdinalHyperparameter("z", ["low", "high"]),
+        Constant("c", 1),
+    )
+    assert not VectorSpace(plain).has_prior

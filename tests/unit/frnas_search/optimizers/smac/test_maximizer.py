@@ -1,348 +1,264 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import (
-    CategoricalHyperparameter,
-    Configuration,
-    ConfigurationSpace,
-    Constant,
-    EqualsCondition,
-    ForbiddenAndConjunction,
-    ForbiddenEqualsClause,
-    NormalFloatHyperparameter,
-    UniformFloatHyperparameter,
-    UniformIntegerHyperparameter,
-)
+from ConfigSpace import Configuration
+from smac.random_design import ModulusRandomDesign
 
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.history import History, Snapshot
-from frnas_search.optimizers.smac.maximizer import Proposer, ProposerSettings, key
-from results.hypervolume import hypervolume
+from frnas_search.optimizers.smac.candidates import Candidates, keys, vectors_of
+from frnas_search.optimizers.smac.maximizer import ArrayMaximizer
 from results.pareto import FloatArray
+from tests.unit.frnas_search.optimizers.smac.conftest import (
+    Accepts,
+    evidence_of,
+    small_space,
+    tiny_space,
+)
 
-Objective = Callable[[FloatArray], "tuple[float, ...] | None"]
-
-FEW_TREES = ProposerSettings(n_initial=5, random_share=0.0, n_trees=5)
-SURROGATE = [
-    replace(FEW_TREES, density_share=0.0),
-    replace(FEW_TREES, density_share=0.0, acquisition="parego"),
-    replace(FEW_TREES, density_share=1.0),
-]
-SETTINGS = ProposerSettings(n_initial=6, n_trees=5)
+SPACE = VectorSpace(small_space())
+X = list(SPACE.space).index("x")
+KIND = list(SPACE.space).index("kind")
 
 
-def space() -> ConfigurationSpace:
-    made = ConfigurationSpace(seed=0)
-    kind = CategoricalHyperparameter("kind", ["a", "b", "c"], default_value="a")
-    x = UniformFloatHyperparameter("x", 0.0, 1.0)
-    y = UniformFloatHyperparameter("y", 0.0, 1.0)
-    n = UniformIntegerHyperparameter("n", 1, 8)
-    made.add(kind, x, y, n, Constant("fixed", "one"))
-    made.add(EqualsCondition(y, kind, "a"))
-    made.add(
-        ForbiddenAndConjunction(ForbiddenEqualsClause(kind, "b"), ForbiddenEqualsClause(n, 8))
+@dataclass
+class Model:
+    """Expects two costs of a vector: its x, and how far that is from 1."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def predict_marginalized(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+        self.asked.append(len(vectors))
+        x = vectors[:, X]
+        means = np.column_stack([x, 1.0 - x])
+        return means, np.full(means.shape, 0.01)
+
+
+@dataclass
+class Function:
+    """A value of vectors that is known."""
+
+    value: Callable[[FloatArray], FloatArray] = lambda vectors: -np.abs(vectors[:, X] - 0.3)
+    model: Any = field(default_factory=Model)
+    n_asked: int = 0
+
+    def _compute(self, vectors: FloatArray) -> FloatArray:
+        self.n_asked += len(vectors)
+        return np.asarray(self.value(vectors))[:, None]
+
+
+def maximizer(
+    function: Any = None,
+    *,
+    density_share: float = 0.0,
+    seed: int = 0,
+    limits: tuple[float, ...] | None = None,
+    earlier: FloatArray | None = None,
+    accepts: Accepts | None = None,
+    space: VectorSpace = SPACE,
+) -> ArrayMaximizer:
+    return ArrayMaximizer(
+        space.space,
+        function or Function(),
+        seed=seed,
+        candidates=Candidates(space, accepts),
+        density_share=density_share,
+        limits=None if limits is None else np.array(limits),
+        earlier=earlier,
     )
+
+
+def configurations(n: int, seed: int = 0, space: VectorSpace = SPACE) -> list[Configuration]:
+    drawn = space.draw(n, np.random.default_rng(seed))
+    return [Configuration(space.space, vector=vector) for vector in drawn]
+
+
+def vectors(some: list[Configuration], space: VectorSpace = SPACE) -> FloatArray:
+    return vectors_of(some, space.n_dimensions)
+
+
+KNOWN = configurations(12)
+
+
+def informed(made: ArrayMaximizer, known: list[Configuration], **options: Any) -> ArrayMaximizer:
+    means, _ = Model().predict_marginalized(vectors(known))
+    made.inform(evidence_of(vectors(known), options.pop("measured", means), **options))
     return made
 
 
-SPACE = VectorSpace(space())
-X = list(SPACE.space).index("x")
+def found(made: ArrayMaximizer, n: int = 5, known: list[Configuration] = KNOWN) -> list[bytes]:
+    return keys(vectors(list(made.maximize(known, n_points=n))))
 
 
-def by_x(vector: FloatArray) -> tuple[float, float]:
-    """Two objectives whose front is x between 0.2 and 0.4, for one kind and one number alone."""
-    values = dict(Configuration(SPACE.space, vector=vector))
-    away = (
-        (values["kind"] != "a") * 0.2 + abs(values["n"] - 4) * 0.05 + abs(values.get("y", 1) - 0.7)
-    )
-    return (
-        min(1.0, abs(values["x"] - 0.2) + 0.3 * away),
-        min(1.0, abs(values["x"] - 0.4) + 0.3 * away),
-    )
+@pytest.mark.parametrize("density_share", [0.0, 1.0])
+def test_what_it_gives_is_new_legal_and_as_its_values_encode_it(density_share: float) -> None:
+    made = list(informed(maximizer(density_share=density_share), KNOWN).maximize(KNOWN, 20))
+    assert len(made) == 20
+    assert len({*keys(vectors(made))} - {*keys(vectors(KNOWN))}) == 20
+    for each in made:
+        each.check_valid_configuration()
+        again = Configuration(SPACE.space, values=dict(each)).get_array()
+        assert np.array_equal(again, each.get_array(), equal_nan=True)
+        assert each.origin == "model"
 
 
-def proposer(
-    settings: ProposerSettings = SETTINGS,
-    vectors: VectorSpace = SPACE,
-    *,
-    n_rungs: int = 1,
-    seed: int = 0,
-    limits: tuple[float, ...] = (math.inf, math.inf),
-    first: tuple[FloatArray, ...] = (),
-    accepts: Callable[[FloatArray], bool] = lambda _: True,
-) -> Proposer:
-    return Proposer(
-        vectors,
-        n_rungs=n_rungs,
-        settings=settings,
-        seed=seed,
-        limits=np.array(limits),
-        first=first,
-        accepts=accepts,
-    )
+def test_it_comes_closer_to_the_maximum_than_draws_do() -> None:
+    best, *_ = informed(maximizer(), KNOWN).maximize(KNOWN, 1)
+    values = Function().value
+    drawn = SPACE.draw(2000, np.random.default_rng(5))
+    value = float(values(best.get_array()[None])[0])
+    assert value > values(drawn).max()
+    assert value > -1e-3
 
 
-def searched(
-    made: Proposer, n: int, costs: Objective, n_objectives: int = 2, vectors: VectorSpace = SPACE
-) -> tuple[History, list[FloatArray]]:
-    """One after the other, each at the highest of one rung."""
-    history, proposed = History(vectors.n_dimensions, n_objectives), []
-    for _ in range(n):
-        vector = made.propose(history.at(history.now()))
-        if vector is None:
-            break
-        index = history.add(vector)
-        history.asked(index, 0)
-        history.told(index, 0, costs(vector))
-        proposed.append(vector)
-    return history, proposed
+def test_the_best_comes_first() -> None:
+    made = vectors(list(informed(maximizer(), KNOWN).maximize(KNOWN, 30)))
+    values = Function().value(made)
+    assert values.tolist() == sorted(values, reverse=True)
 
 
-def now(history: History) -> Snapshot:
-    return history.at(history.now())
+@pytest.mark.parametrize("density_share", [0.0, 1.0])
+def test_it_is_a_function_of_the_evidence_whatever_was_asked_before(density_share: float) -> None:
+    fresh, used = (maximizer(density_share=density_share) for _ in range(2))
+    found(informed(used, KNOWN[:7]), known=KNOWN[:7])
+    assert found(informed(used, KNOWN)) == found(informed(fresh, KNOWN)) == found(used)
 
 
-@pytest.fixture(scope="module")
-def known() -> Snapshot:
-    history, _ = searched(proposer(), 15, by_x)
-    for x in (0.25, 0.35):
-        history.asked(history.add(np.array(by_name(kind=0.0, x=x, y=0.5, n=0.5))), 0)
-    return now(history)
-
-
-def by_name(**values: float) -> list[float]:
-    """A vector; what is left out is inactive."""
-    return [values.get(name, 1.0 if name == "fixed" else math.nan) for name in SPACE.space]
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, *SURROGATE])
-def test_the_same_snapshot_gives_the_same_proposal_whatever_was_asked_before(
-    known: Snapshot, settings: ProposerSettings
-) -> None:
-    before = [each.copy() for each in (known.vectors, known.costs)]
-    first = proposer(settings).propose(known)
-    used = proposer(settings)
-    searched(used, 7, by_x)
-    assert first is not None
-    assert np.array_equal(used.propose(known), first, equal_nan=True)
-    assert np.array_equal(known.vectors, before[0], equal_nan=True)
-    assert np.array_equal(known.costs, before[1], equal_nan=True)
-
-
-def test_another_seed_or_another_history_gives_another_proposal(known: Snapshot) -> None:
-    found = [
-        proposer(seed=0).propose(known),
-        proposer(seed=1).propose(known),
-        proposer().propose(known.with_more([np.array(by_name(kind=1.0, x=0.1, n=0.2))])),
-    ]
-    assert len({key(each) for each in found if each is not None}) == 3
-
-
-def test_another_process_and_another_thread_give_the_same(known: Snapshot) -> None:
-    here = [each.tobytes().hex() for each in searched(proposer(), 10, by_x)[1]]
-    program = (
-        "import runpy, sys\n"
-        "test = runpy.run_path(sys.argv[1])\n"
-        "found = test['searched'](test['proposer'](), 10, test['by_x'])[1]\n"
-        "print(*[each.tobytes().hex() for each in found])\n"
-    )
-    there = subprocess.run(
-        [sys.executable, "-c", program, __file__],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONHASHSEED": "77"},
-    )
-    assert there.stdout.split() == here
-    beside: list[str] = []
-    thread = threading.Thread(
-        target=lambda: beside.extend(
-            each.tobytes().hex() for each in searched(proposer(), 10, by_x)[1]
+@pytest.mark.parametrize("density_share", [0.0, 1.0])
+def test_the_seed_and_the_number_of_the_proposal_decide(density_share: float) -> None:
+    made = {
+        tuple(
+            found(informed(maximizer(density_share=density_share, seed=s), KNOWN, number=number))
         )
+        for s in (0, 1)
+        for number in (5, 6)
+    }
+    assert len(made) == 4
+    below, none = (
+        found(informed(maximizer(density_share=density_share), KNOWN, number=number))
+        for number in (-3, 0)
     )
-    thread.start()
-    thread.join()
-    assert beside == here
+    assert below == none
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, *SURROGATE])
-def test_proposals_are_new_legal_and_as_their_values_encode_them(
-    settings: ProposerSettings,
-) -> None:
-    _, proposed = searched(proposer(settings), 15, by_x)
-    assert len({key(each) for each in proposed}) == 15
-    for vector in proposed:
-        configuration = Configuration(SPACE.space, vector=vector)
-        configuration.check_valid_configuration()
-        again = Configuration(SPACE.space, values=dict(configuration)).get_array()
-        assert np.array_equal(again, vector, equal_nan=True)
+def test_most_follow_the_function_and_the_share_follows_the_density() -> None:
+    n_dense = 0
+    for number in range(60):
+        function = Function()
+        found(informed(maximizer(function, density_share=0.25), KNOWN, number=number), 1)
+        n_dense += function.n_asked == 0
+    assert 6 <= n_dense <= 26
 
 
-def test_what_comes_first_is_proposed_in_its_order_and_each_once() -> None:
-    one, other = (np.array(by_name(kind=1.0, x=x, n=0.1875)) for x in (0.5, 0.6))
-    _, proposed = searched(proposer(first=(one, other, one, other)), 6, by_x)
-    assert [key(each) for each in proposed[:2]] == [key(one), key(other)]
-    assert len({key(each) for each in proposed}) == 6
-    _, without = searched(proposer(), 4, by_x)
-    assert [key(each) for each in proposed[2:]] == [key(each) for each in without]
-
-
-def tiny() -> VectorSpace:
-    made = ConfigurationSpace(seed=0)
-    a = CategoricalHyperparameter("a", ["x", "y", "z"], default_value="x")
-    n = UniformIntegerHyperparameter("n", 1, 3)
-    made.add(a, n, Constant("fixed", 5))
-    made.add(EqualsCondition(n, a, "x"))
-    return VectorSpace(made)
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, *SURROGATE])
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_small_space_is_proposed_to_its_end(settings: ProposerSettings, fails: bool) -> None:
-    vectors = tiny()
-    few = replace(settings, n_initial=2)
-
-    def costs(vector: FloatArray) -> tuple[float, float] | None:
-        return None if fails else (float(np.nansum(vector)) / 9, 0.5)
-
-    history, proposed = searched(proposer(few, vectors), 20, costs, vectors=vectors)
-    assert len(proposed) == len({key(each) for each in proposed}) == 5
-    assert proposer(few, vectors).propose(now(history)) is None
-
-
-@pytest.mark.parametrize("settings", SURROGATE)
-def test_only_what_is_accepted_is_proposed(settings: ProposerSettings) -> None:
-    def accepts(vector: FloatArray) -> bool:
-        return bool(0.5 < vector[X] < 0.52)  # where nothing is good
-
-    _, proposed = searched(proposer(settings, accepts=accepts), 9, by_x)
-    assert len(proposed) == 9
-    assert all(accepts(each) for each in proposed)
-
-
-def test_when_nothing_is_accepted_there_is_none() -> None:
-    assert searched(proposer(accepts=lambda _: False), 1, by_x)[1] == []
-
-
-def test_it_goes_on_when_everything_fails() -> None:
-    _, proposed = searched(proposer(), 20, lambda _: None)
-    assert len({key(each) for each in proposed}) == 20
-
-
-@pytest.mark.parametrize("settings", SURROGATE)
-def test_it_goes_on_when_everything_costs_the_same(settings: ProposerSettings) -> None:
-    assert len(searched(proposer(settings), 10, lambda _: (0.5, 0.5))[1]) == 10
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, *SURROGATE])
-@pytest.mark.parametrize("m", [1, 3])
-def test_any_number_of_objectives_with_failures_between(
-    settings: ProposerSettings, m: int
-) -> None:
-    def costs(vector: FloatArray) -> tuple[float, ...] | None:
-        if int(vector[X] * 100) % 7 == 0:
-            return None
-        return tuple(abs(vector[X] - number / m) for number in range(m))
-
-    for limits in ((math.inf,) * m, (0.0,) * m):
-        made = proposer(settings, limits=limits)
-        assert len(searched(made, 9, costs, n_objectives=m)[1]) == 9
-
-
-@pytest.mark.parametrize("fantasises", [False, True])
-@pytest.mark.parametrize("settings", SURROGATE)
-@pytest.mark.parametrize("m", [1, 2, 3])
-def test_it_proposes_before_anything_reached_the_highest_rung(
-    settings: ProposerSettings, m: int, fantasises: bool
-) -> None:
-    history = History(SPACE.n_dimensions, m)
-    for vector in SPACE.draw(8, np.random.default_rng(0)):
-        index = history.add(vector)
-        history.asked(index, 0)
-        history.told(index, 0, (float(vector[X]),) * m)
-    made = proposer(replace(settings, fantasises=fantasises), n_rungs=3, limits=(math.inf,) * m)
-    assert made.propose(now(history)) is not None
-
-
-@pytest.mark.parametrize("settings", SURROGATE[::2])
-def test_most_later_proposals_keep_the_limits(settings: ProposerSettings) -> None:
-    """One kind is best by far in the second objective and too expensive in the first."""
-
-    def costs(vector: FloatArray) -> tuple[float, float]:
-        kind = dict(Configuration(SPACE.space, vector=vector))["kind"]
-        return (0.8 if kind == "a" else 0.3) + 0.1 * vector[X], 0.1 if kind == "a" else 0.6
-
-    def share(limits: tuple[float, float]) -> float:
-        _, proposed = searched(proposer(settings, limits=limits), 28, costs)
-        return float(np.mean([costs(each)[0] <= 0.5 for each in proposed[12:]]))
-
-    assert share((0.5, math.inf)) >= 0.75
-
-
-def with_prior(centre: float, spread: float) -> VectorSpace:
-    uniform, drawn_from = ConfigurationSpace(seed=0), ConfigurationSpace(seed=0)
-    for made in (uniform, drawn_from):
-        made.add(UniformFloatHyperparameter("other", 0.0, 1.0))
-    uniform.add(UniformFloatHyperparameter("x", 0.0, 1.0))
-    drawn_from.add(NormalFloatHyperparameter("x", centre, spread, 0.0, 1.0))
-    return VectorSpace(uniform, drawn_from)
-
-
-def test_priors_steer_later_proposals_too() -> None:
-    """Costs that say nothing about x leave the choice to the user."""
-    steered, plain = with_prior(0.8, 0.05), VectorSpace(with_prior(0.8, 0.05).space)
-
-    def share(vectors: VectorSpace, settings: ProposerSettings) -> float:
-        near = []
-        for seed in range(2):
-            made = proposer(replace(settings, random_share=0.0), vectors, seed=seed)
-            _, proposed = searched(
-                made, 16, lambda v: (float(v[0]), 1.0 - float(v[0])), vectors=vectors
+def test_what_follows_the_density_lies_where_the_good_ones_do() -> None:
+    """The best have the smallest sum of costs that were measured: those of one kind."""
+    known = configurations(60, seed=3)
+    kinds = vectors(known)[:, KIND]
+    measured = np.column_stack([kinds != 1.0, kinds != 1.0]) + 0.01 * vectors(known)[:, [X, X]]
+    made = [
+        next(
+            iter(
+                informed(
+                    maximizer(density_share=1.0), known, measured=measured, number=number
+                ).maximize(known, 1)
             )
-            near += [abs(each[1] - 0.8) < 0.1 for each in proposed[6:]]
-        return float(np.mean(near))
-
-    assert list(plain.space) == ["other", "x"]
-    assert share(steered, SURROGATE[0]) > share(plain, SURROGATE[0]) + 0.2
-
-
-def test_trials_in_flight_keep_others_away_from_them() -> None:
-    settings = replace(SURROGATE[0], fantasises=True)
-    history, _ = searched(proposer(settings), 12, by_x)
-    found = []
-    for _ in range(6):
-        vector = proposer(settings).propose(now(history))
-        assert vector is not None
-        found.append(vector)
-        history.asked(history.add(vector), 0)
-    assert len({key(each) for each in found}) == 6
-
-
-@pytest.mark.parametrize("settings", [SURROGATE[0], SURROGATE[2]])
-def test_it_finds_more_of_the_front_than_chance(settings: ProposerSettings) -> None:
-    reference = np.ones(2)
-
-    def volume(vectors: list[FloatArray]) -> float:
-        return hypervolume(np.array([by_x(each) for each in vectors]), reference)
-
-    ours = [volume(searched(proposer(settings, seed=seed), 24, by_x)[1]) for seed in range(3)]
-    chance = [
-        volume(list(SPACE.draw(24, np.random.default_rng(seed)))) for seed in range(100, 130)
+        )
+        for number in range(12)
     ]
-    assert np.mean(ours) > np.quantile(chance, 0.9)
+    assert sum(each["kind"] == "b" for each in made) >= 9
 
 
-def test_equal_configurations_have_equal_keys() -> None:
-    vector = np.array([0.1, math.nan, 1.0])
-    assert key(vector) == key(vector + 1e-12)
-    assert key(np.array([-0.0, 1.0])) == key(np.array([0.0, 1.0]))
-    assert key(vector) != key(np.array([0.1, 0.0, 1.0]))
+def test_before_anything_is_known_there_is_nothing_to_begin_from() -> None:
+    assert list(informed(maximizer(), []).maximize([], 3)) == []
+    uninformed: list[Configuration] = []
+    assert list(maximizer().maximize(uninformed, 3)) == []
+
+
+def test_costs_that_were_measured_count_more_than_those_that_are_expected() -> None:
+    measured = np.full((12, 2), np.nan)
+    measured[4] = -5.0
+    made = informed(maximizer(), KNOWN, measured=measured)
+    ranked = made._ranked(vectors(KNOWN))
+    assert keys(ranked[:1]) == keys(vectors(KNOWN[4:5]))
+    assert sorted(keys(ranked)) == sorted(keys(vectors(KNOWN)))
+
+
+def test_those_above_a_limit_are_the_last_to_begin_from() -> None:
+    made = informed(maximizer(limits=(0.3, math.inf)), KNOWN)
+    first = made._ranked(vectors(KNOWN))[:, X]
+    n_kept = int((first <= 0.3).sum())
+    assert 0 < n_kept < 12
+    assert (first[:n_kept] <= 0.3).all()
+    assert first[n_kept:].tolist() == sorted(first[n_kept:])
+
+
+def test_with_one_cost_of_all_measured_costs_and_limits_of_each_are_left_alone() -> None:
+    class Scalar(Model):
+        def predict_marginalized(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+            means, variances = super().predict_marginalized(vectors)
+            return means[:, :1], variances[:, :1]
+
+    made = informed(maximizer(Function(model=Scalar()), limits=(0.1, 0.1)), KNOWN)
+    x = made._ranked(vectors(KNOWN))[:, X]
+    assert x.tolist() == sorted(x)
+    assert len(found(made)) == 5
+
+
+def test_a_good_configuration_of_another_search_may_be_given_again() -> None:
+    others = vectors(configurations(30, seed=7))
+    best = others[[others[:, X].argmin()]]
+    target = keys(best)
+
+    def value(some: FloatArray) -> FloatArray:
+        return np.array([key == target[0] for key in keys(some)], float)
+
+    for known in ([], KNOWN):
+        made = informed(maximizer(Function(value), earlier=others), known)
+        # The values of the vector are rounded.
+        first, *_ = made.maximize(known, 1)
+        assert first.get_array() == pytest.approx(best[0], abs=1e-7, nan_ok=True)
+    known = [Configuration(SPACE.space, vector=best[0])]
+    made = informed(maximizer(Function(value), earlier=best), known)
+    assert target[0] not in found(made, known=known)
+
+
+@pytest.mark.parametrize("density_share", [0.0, 1.0])
+def test_only_what_is_accepted_is_given(density_share: float) -> None:
+    made = informed(
+        maximizer(density_share=density_share, accepts=lambda values: values["kind"] == "b"), KNOWN
+    )
+    given = list(made.maximize(KNOWN, 5))
+    assert {each["kind"] for each in given} == {"b"}
+    # SMAC's list of challengers breaks on none at all.
+    nothing = informed(maximizer(accepts=lambda _: False), KNOWN)
+    assert list(nothing.maximize(KNOWN, 5)) == [KNOWN[-1]]
+
+
+def test_of_a_small_space_what_is_left_is_given() -> None:
+    space = VectorSpace(tiny_space())
+    known: list[Configuration] = configurations(1, space=space)
+
+    class Flat(Model):
+        def predict_marginalized(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+            return np.zeros((len(vectors), 1)), np.ones((len(vectors), 1))
+
+    function = Function(lambda some: np.zeros(len(some)), model=Flat())
+    given = list(maximizer(function, space=space).maximize(known, 20))
+    assert len({*keys(vectors(given + known, space))}) == len(given) + 1 == 5
+
+
+def test_uninformed_as_under_smacs_own_selector_all_known_are_begun_from() -> None:
+    one, other = maximizer(), informed(maximizer(), KNOWN)
+    assert found(one) == found(other)
+
+
+def test_smac_may_mix_it_with_draws_and_asks_for_as_many_as_were_named() -> None:
+    design = ModulusRandomDesign(modulus=2.0)
+    given = list(ArrayMaximizer(SPACE.space, Function(), 6).maximize(KNOWN, random_design=design))
+    assert [each.origin == "model" for each in given[:4]] == [True, False, True, False]
+    assert sum(each.origin == "model" for each in given) == 6

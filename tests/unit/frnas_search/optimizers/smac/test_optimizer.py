@@ -23,10 +23,15 @@ from smac.runhistory.enumerations import StatusType
 
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
+from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.facade import budgets_of
-from frnas_search.optimizers.smac.optimizer import Accepts, SmacOptimizer, _uniform_space
+from frnas_search.optimizers.smac.optimizer import (
+    Accepts,
+    SmacOptimizer,
+    rungs_of,
+    uniform_space,
+)
 from results.objectives import Objective, objective
 from search_space.candidate import SpaceSettings, Value
 from search_space.definition.decode import complete, configuration_faults
@@ -50,14 +55,15 @@ def make() -> Iterator[Make]:
             fidelity: Fidelity = NINE,
             n_initial_configurations: int = 9,
             enqueued: Sequence[Mapping[str, Value]] = (),
-            accepts: Accepts = lambda _: True,
+            accepts: Accepts | None = None,
+            **engine: Any,
         ) -> SmacOptimizer:
             optimizer = SmacOptimizer(
                 space or build_space(SpaceSettings(), seed=0),
                 objectives,
                 fidelity,
                 seed=0,
-                n_initial_configurations=n_initial_configurations,
+                engine=EngineSettings(n_initial=n_initial_configurations, **engine),
                 enqueued=enqueued,
                 accepts=accepts,
             )
@@ -262,9 +268,10 @@ def test_smacs_budgets_are_the_rungs(
 ) -> None:
     fidelity = Fidelity(min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
     optimizer = make(fidelity=fidelity)
-    budgets = budgets_of(fidelity)
+    rungs = rungs_of(fidelity)
+    budgets = [rungs.budget(rung) or 0.0 for rung in range(rungs.n)]
     assert [round(budget) for budget in budgets] == list(fidelity.rungs)
-    assert [fidelity.rung_of(budget) for budget in budgets] == list(range(fidelity.n_rungs))
+    assert [rungs.rung(budget) for budget in budgets] == list(range(fidelity.n_rungs))
     proposals = asked(optimizer, 12)
     seen = [info.budget for info in smacs(optimizer).runhistory]
     assert seen == [budgets[each.rung] for each in proposals]
@@ -404,7 +411,7 @@ def test_draws_from_priors_have_the_same_values_in_the_space_that_smac_sees() ->
         },
     )
     space, other = build_space(settings, seed=4), build_space(settings, seed=4)
-    seen = _uniform_space(space)
+    seen = uniform_space(space)
     assert seen is not space
     assert list(seen) == list(other)
     drawn = VectorSpace(seen, space).draw(60, np.random.default_rng(0))
@@ -412,7 +419,7 @@ def test_draws_from_priors_have_the_same_values_in_the_space_that_smac_sees() ->
         one = SpaceConfiguration(seen, vector=vector)
         assert dict(one) == dict(SpaceConfiguration(other, vector=vector))
         one.check_valid_configuration()
-    assert _uniform_space(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
+    assert uniform_space(build_space(SpaceSettings(), seed=0)).name == "frnas-paper"
 
 
 def test_what_a_space_with_priors_forbids_is_not_proposed(make: Make) -> None:
@@ -493,3 +500,97 @@ def test_a_space_of_which_little_is_accepted_ends_when_that_is_used_up(make: Mak
         seen.append(str(proposal.configuration["x"]))
         optimizer.tell(proposal, costs(0.5, float(len(seen))))
     assert sorted(seen) == ["11", "3", "7"]
+
+
+def test_each_proposal_says_why_it_is_made(make: Make) -> None:
+    wanted = [published_configuration("SMAC_301", SpaceSettings())]
+    for share, later in ((0.0, "model"), (1.0, "random")):
+        optimizer = make(enqueued=wanted, n_initial_configurations=3, random_share=share)
+        origins = []
+        for index in range(12):
+            [proposal] = asked(optimizer, 1)
+            origins.append((proposal.origin, proposal.rung))
+            optimizer.tell(proposal, good(index))
+        new = [origin for origin, _ in origins if origin != "promoted"]
+        assert new == ["enqueued", *["initial"] * 3, *[later] * (len(new) - 4)]
+        assert all(rung > 0 for origin, rung in origins if origin == "promoted")
+        assert len(new) < 12
+
+
+@pytest.mark.parametrize("knows_why", [True, False])
+def test_a_log_without_reasons_goes_on_as_one_with_them(make: Make, knows_why: bool) -> None:
+    log = course(make(), n=24, in_flight=3)
+    known = [
+        Proposal(configuration=each.configuration, rung=each.rung, origin=each.origin)
+        if isinstance(each, Proposal) and knows_why
+        else Proposal(configuration=each.configuration, rung=each.rung)
+        if isinstance(each, Proposal)
+        else each
+        for each in log
+    ]
+    fresh, written = restored(make(), known), restored(make(), log)
+    following = asked(fresh, 4)
+    assert following == asked(written, 4)
+    assert {each.origin for each in following} <= {"initial", "random", "model", "promoted"}
+    origins = [each.origin for each in smacs(fresh).runhistory.get_configs()]
+    assert ("initial" in origins[:9]) == knows_why
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"model": "forest"},
+        {"model": "smac_forest"},
+        {"acquisition": "noisy_hypervolume"},
+        {"acquisition": "parego_ei", "model": "smac_forest"},
+        {"acquisition": "parego_ei"},
+        {"intensifier": "hyperband"},
+        {"intensifier": "hyperband", "acquisition": "parego_ei", "model": "smac_forest"},
+        {"random_share": 0.5, "density_share": 1.0},
+        {"uses_all_rungs": False, "fantasises": False, "density_share": 0.0},
+    ],
+    ids=str,
+)
+def test_whatever_the_parts_a_restored_optimizer_goes_on_as_the_one_that_wrote_the_log(
+    make: Make, engine: dict[str, Any]
+) -> None:
+    options = {"n_initial_configurations": 4, "n_trees": 5, **engine}
+    log = course(make(**options), n=40, in_flight=3)
+    fresh = restored(make(**options), log[:22])
+    for event in log[22:]:
+        if isinstance(event, Proposal):
+            assert fresh.ask() == event
+        else:
+            fresh.tell(*event)
+
+
+def test_what_smacs_hyperband_would_not_propose_is_not_restored(make: Make) -> None:
+    first, second = asked(make(intensifier="hyperband"), 2)
+    optimizer = make(intensifier="hyperband")
+    optimizer.restore(first)
+    other = Proposal(configuration=first.configuration, rung=second.rung)
+    with pytest.raises(ReplayError, match="proposes something else"):
+        optimizer.restore(other)
+
+
+def test_what_is_not_waiting_cannot_be_told(make: Make) -> None:
+    optimizer = make()
+    [proposal] = asked(optimizer, 1)
+    with pytest.raises(KeyError):
+        optimizer.tell(Proposal(configuration=proposal.configuration, rung=2), good(1))
+    optimizer.tell(proposal, good(1))
+    with pytest.raises(KeyError):
+        optimizer.tell(proposal, good(1))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_costs_that_are_not_finite_are_a_failure(make: Make, bad: float) -> None:
+    optimizer = make()
+    [proposal] = asked(optimizer, 1)
+    optimizer.tell(proposal, costs(0.5, bad))
+    assert told(optimizer) == [(StatusType.CRASHED, [1.0, 1.0])]
+
+
+def test_a_space_without_priors_is_searched_as_it_is() -> None:
+    space = build_space(SpaceSettings(), seed=0)
+    assert uniform_space(space) is space

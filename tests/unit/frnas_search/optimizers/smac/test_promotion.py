@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from frnas_search.optimizers.fidelity import bracket_sizes
 from frnas_search.optimizers.smac.promotion import (
-    AsynchronousHyperband,
+    Promotions,
     best_first,
     best_within,
     crowding_distances,
@@ -155,7 +155,7 @@ def test_no_limit_and_an_infinite_one_change_nothing(costs: FloatArray) -> None:
 
 
 def test_the_cheapest_rung_starts_first() -> None:
-    assert AsynchronousHyperband(4, 3).starting_rung() == 0
+    assert Promotions(4, 3).starting_rung() == 0
 
 
 @pytest.mark.parametrize("eta", [2, 3, 4, 10])
@@ -163,11 +163,11 @@ def test_the_cheapest_rung_starts_first() -> None:
 def test_every_rung_keeps_its_share_of_the_starts(n_rungs: int, eta: int) -> None:
     sizes = bracket_sizes(n_rungs, eta)
     shares = [Fraction(size, sum(sizes)) for size in sizes]
-    hyperband, starts = AsynchronousHyperband(n_rungs, eta), [0] * n_rungs
+    promotions, starts = Promotions(n_rungs, eta), [0] * n_rungs
     for n in range(1, 400):
-        rung = hyperband.starting_rung()
-        assert hyperband.starting_rung() == rung
-        hyperband.started(rung)
+        rung = promotions.starting_rung()
+        assert promotions.starting_rung() == rung
+        promotions.started(rung)
         starts[rung] += 1
         assert all(
             abs(count - share * n) <= 1 for count, share in zip(starts, shares, strict=True)
@@ -175,10 +175,10 @@ def test_every_rung_keeps_its_share_of_the_starts(n_rungs: int, eta: int) -> Non
 
 
 def test_after_one_round_every_bracket_is_complete() -> None:
-    hyperband, starts = AsynchronousHyperband(4, 3), [0] * 4
+    promotions, starts = Promotions(4, 3), [0] * 4
     for _ in range(49):
-        rung = hyperband.starting_rung()
-        hyperband.started(rung)
+        rung = promotions.starting_rung()
+        promotions.started(rung)
         starts[rung] += 1
     assert starts == [27, 12, 6, 4]
 
@@ -187,7 +187,7 @@ def test_after_one_round_every_bracket_is_complete() -> None:
 class Search:
     """A search over a random history that keeps books of its own."""
 
-    hyperband: AsynchronousHyperband
+    promotions: Promotions
     chance: random.Random
     eta: int
     limits: FloatArray | None = None
@@ -197,11 +197,11 @@ class Search:
     n_configurations: int = 0
 
     def step(self) -> None:
-        found = self.hyperband.promotion()
+        found = self.promotions.promotion()
         self.check_promotion(found)
         if found is None:
-            rung = self.hyperband.starting_rung()
-            self.hyperband.started(rung)
+            rung = self.promotions.starting_rung()
+            self.promotions.started(rung)
             self.in_flight.append((self.n_configurations, rung))
             self.n_configurations += 1
         else:
@@ -210,7 +210,7 @@ class Search:
     def go_on(self, index: int, rung: int) -> None:
         assert self.known[rung - 1][index] is not None
         assert index not in self.gone[rung - 1]
-        self.hyperband.promoted(index, rung)
+        self.promotions.promoted(index, rung)
         self.gone[rung - 1].append(index)
         self.in_flight.append((index, rung))
 
@@ -220,7 +220,7 @@ class Search:
         drawn = tuple(self.chance.randrange(levels) / levels for _ in range(2))
         costs = None if self.chance.random() < 0.2 else drawn
         self.known[rung][index] = costs
-        self.hyperband.told(index, rung, costs)
+        self.promotions.told(index, rung, costs)
 
     def justified(self, rung: int) -> list[int]:
         """Who may go on from a rung, by the definition; best first."""
@@ -238,7 +238,7 @@ class Search:
             if waiting := self.justified(rung):
                 expected = (waiting[0], rung + 1)  # the highest rung is the last one here
         assert found == expected
-        assert self.hyperband.promotion() == found
+        assert self.promotions.promotion() == found
 
 
 def new_search(
@@ -246,7 +246,7 @@ def new_search(
 ) -> Search:
     bounds = None if limits is None else np.array(limits)
     return Search(
-        AsynchronousHyperband(n_rungs, eta, limits=bounds),
+        Promotions(n_rungs, eta, limits=bounds),
         random.Random(seed),
         eta,
         bounds,
@@ -289,7 +289,7 @@ def test_leftovers_end_when_every_success_has_gone_on_to_the_top(
         search.end_one()
     n_fallbacks = 0
     while (
-        found := search.hyperband.promotion() or search.hyperband.fallback_promotion()
+        found := search.promotions.promotion() or search.promotions.fallback_promotion()
     ) is not None:
         search.go_on(*found)
         search.end_one()
@@ -300,16 +300,16 @@ def test_leftovers_end_when_every_success_has_gone_on_to_the_top(
 
 
 def test_a_leftover_is_the_best_of_the_highest_rung_and_asking_changes_nothing() -> None:
-    hyperband = AsynchronousHyperband(3, 3)
-    assert hyperband.fallback_promotion() is None
-    hyperband.told(0, 0, (0.5, 0.5))
-    hyperband.told(1, 0, (0.1, 0.1))
-    assert hyperband.promotion() is None
-    assert hyperband.fallback_promotion() == hyperband.fallback_promotion() == (1, 1)
-    hyperband.told(2, 1, (0.9, 0.9))
-    assert hyperband.fallback_promotion() == (2, 2)
-    hyperband.promoted(2, 2)
-    assert hyperband.fallback_promotion() == (1, 1)
+    promotions = Promotions(3, 3)
+    assert promotions.fallback_promotion() is None
+    promotions.told(0, 0, (0.5, 0.5))
+    promotions.told(1, 0, (0.1, 0.1))
+    assert promotions.promotion() is None
+    assert promotions.fallback_promotion() == promotions.fallback_promotion() == (1, 1)
+    promotions.told(2, 1, (0.9, 0.9))
+    assert promotions.fallback_promotion() == (2, 2)
+    promotions.promoted(2, 2)
+    assert promotions.fallback_promotion() == (1, 1)
 
 
 def test_asking_for_promotions_changes_nothing_that_follows() -> None:
@@ -318,50 +318,50 @@ def test_asking_for_promotions_changes_nothing_that_follows() -> None:
         for search in (silent, asked):
             search.step()
             search.end_one()
-        before = copy.deepcopy(asked.hyperband)
+        before = copy.deepcopy(asked.promotions)
         for _ in range(3):
-            asked.hyperband.promotion()
-            asked.hyperband.fallback_promotion()
-        assert asked.hyperband.promotion() == before.promotion()
-        assert asked.hyperband.starting_rung() == before.starting_rung()
+            asked.promotions.promotion()
+            asked.promotions.fallback_promotion()
+        assert asked.promotions.promotion() == before.promotion()
+        assert asked.promotions.starting_rung() == before.starting_rung()
     assert silent.known == asked.known
     assert silent.gone == asked.gone
 
 
 def test_failures_take_places_but_never_go_on() -> None:
-    hyperband = AsynchronousHyperband(2, 3)
+    promotions = Promotions(2, 3)
     for index in range(6):
-        hyperband.told(index, 0, None)
-    assert hyperband.promotion() is None
-    assert hyperband.fallback_promotion() is None
-    hyperband.told(6, 0, (0.9, 0.9))
-    assert hyperband.promotion() == (6, 1)
+        promotions.told(index, 0, None)
+    assert promotions.promotion() is None
+    assert promotions.fallback_promotion() is None
+    promotions.told(6, 0, (0.9, 0.9))
+    assert promotions.promotion() == (6, 1)
 
 
 def test_one_within_the_limits_goes_on_before_better_ones_that_are_not() -> None:
-    hyperband = AsynchronousHyperband(2, 3, limits=np.array([0.5, np.inf]))
+    promotions = Promotions(2, 3, limits=np.array([0.5, np.inf]))
     for index, costs in enumerate([(0.6, 0.0), (0.5, 0.9), (0.7, 0.0)]):
-        hyperband.told(index, 0, costs)
-    assert hyperband.promotion() == (1, 1)
+        promotions.told(index, 0, costs)
+    assert promotions.promotion() == (1, 1)
 
 
 def test_with_one_rung_nobody_goes_on() -> None:
-    hyperband = AsynchronousHyperband(1, 3)
+    promotions = Promotions(1, 3)
     for index in range(9):
-        assert hyperband.starting_rung() == 0
-        hyperband.started(0)
-        hyperband.told(index, 0, (0.1, 0.1))
-        assert hyperband.promotion() is None
-        assert hyperband.fallback_promotion() is None
+        assert promotions.starting_rung() == 0
+        promotions.started(0)
+        promotions.told(index, 0, (0.1, 0.1))
+        assert promotions.promotion() is None
+        assert promotions.fallback_promotion() is None
 
 
 def test_only_a_success_that_was_not_promoted_yet_may_be_and_by_one_rung() -> None:
-    hyperband = AsynchronousHyperband(3, 3)
-    hyperband.told(0, 0, (0.5, 0.5))
-    hyperband.told(1, 0, None)
-    assert hyperband.may_promote(0, 1)
-    assert not any(hyperband.may_promote(0, rung) for rung in (-1, 0, 2, 3))
-    assert not hyperband.may_promote(1, 1)
-    assert not hyperband.may_promote(2, 1)
-    hyperband.promoted(0, 1)
-    assert not hyperband.may_promote(0, 1)
+    promotions = Promotions(3, 3)
+    promotions.told(0, 0, (0.5, 0.5))
+    promotions.told(1, 0, None)
+    assert promotions.may_promote(0, 1)
+    assert not any(promotions.may_promote(0, rung) for rung in (-1, 0, 2, 3))
+    assert not promotions.may_promote(1, 1)
+    assert not promotions.may_promote(2, 1)
+    promotions.promoted(0, 1)
+    assert not promotions.may_promote(0, 1)

@@ -3,39 +3,60 @@ from __future__ import annotations
 import random
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
 import pytest
+from ConfigSpace import Configuration
+from smac.runhistory import TrialInfo
+from smac.runhistory.enumerations import StatusType
+from smac.runhistory.runhistory import RunHistory
 
-from frnas_search.optimizers.smac.history import History, Snapshot
+from frnas_search.optimizers.smac.past import Past
 from frnas_search.optimizers.smac.proposal_queue import ProposalQueue
-from results.pareto import FloatArray
+from tests.unit.frnas_search.optimizers.smac.conftest import add, square
 
-Propose = Callable[[Snapshot], FloatArray | None]
-Event = tuple[str, float]
+SPACE = square()
+
+Propose = Callable[[Past], Configuration | None]
+Values = tuple[float, float]
 
 
-def digest(known: Snapshot) -> FloatArray:
-    """A proposal that depends on everything that is known."""
+def values_of(configuration: Configuration) -> Values:
+    return float(configuration["x"]), float(configuration["y"])
+
+
+def configuration_of(values: Values) -> Configuration:
+    return Configuration(SPACE, values={"x": values[0], "y": values[1]})
+
+
+def n_known(past: Past) -> int:
+    return len(past.get_configs())
+
+
+def n_told(past: Past) -> int:
+    return sum(value.status != StatusType.RUNNING for value in past.values())
+
+
+def digest(past: Past) -> Configuration:
+    """A proposal that depends on everything that is known; its y counts those before it."""
     state = [
-        known.vectors.tobytes(),
-        known.indices.tobytes(),
-        known.rungs.tobytes(),
-        known.costs.tobytes(),
-        repr(known.pending).encode(),
+        [values_of(each) for each in past.get_configs()],
+        [(key.config_id, value.cost, value.status.name) for key, value in past.items()],
+        [values_of(each) for each in past.pending()],
     ]
-    number = sum(sum(part) * (7 + place) for place, part in enumerate(state))
-    return np.array([np.random.default_rng(number).random(), float(len(known.vectors))])
+    number = zlib.crc32(repr(state).encode())
+    return configuration_of((np.random.default_rng(number).random(), n_known(past) / 100))
 
 
 def slow(seed: int) -> Propose:
     chance = random.Random(seed)
 
-    def propose(known: Snapshot) -> FloatArray:
+    def propose(past: Past) -> Configuration:
         time.sleep(chance.choice([0.0, 0.001, 0.004]))
-        return digest(known)
+        return digest(past)
 
     return propose
 
@@ -44,34 +65,39 @@ class Search:
     """Asks and tells in an order of its own; the caller's part of the bargain."""
 
     def __init__(self, propose: Propose, seed: int = 0) -> None:
-        self.history = History(2, 1)
-        self.queue = ProposalQueue(history=self.history, propose=propose)
+        self.history = RunHistory(n_objectives=1)
+        self.queue = ProposalQueue(
+            propose=propose,
+            now=lambda: Past(self.history),
+            n_in_flight=lambda: self.history.running,
+        )
         self.chance = random.Random(seed)
-        self.in_flight: list[int] = []
+        self.in_flight: list[Configuration] = []
 
-    def ask(self, given: FloatArray | None = None) -> FloatArray:
-        vector = self.queue.next() if given is None else given
-        assert vector is not None
-        index = self.history.add(vector)
-        self.queue.taken(vector)
-        self.history.asked(index, 0)
+    def ask(self, given: Values | None = None) -> Values:
+        made = self.queue.next() if given is None else configuration_of(given)
+        assert made is not None
+        self.history.add_running_trial(TrialInfo(made, seed=0))
+        if given is not None:
+            self.queue.taken(made)
         self.queue.changed()
-        self.in_flight.append(index)
-        return vector
+        self.in_flight.append(made)
+        return values_of(made)
 
     def tell_one(self) -> None:
-        index = self.in_flight.pop(self.chance.randrange(len(self.in_flight)))
-        self.history.told(index, 0, None if index % 5 == 0 else (index / 100,))
+        ended = self.in_flight.pop(self.chance.randrange(len(self.in_flight)))
+        number = self.history.get_config_id(ended)
+        add(self.history, ended, None if number % 5 == 0 else number / 100)
         self.queue.changed()
 
-    def step(self, width: int, given: FloatArray | None = None) -> FloatArray:
-        vector = self.ask(given)
+    def step(self, width: int, given: Values | None = None) -> Values:
+        values = self.ask(given)
         while len(self.in_flight) >= width:
             self.tell_one()
-        return vector
+        return values
 
-    def run(self, n: int, width: int) -> list[list[float]]:
-        return [self.step(width).tolist() for _ in range(n)]
+    def run(self, n: int, width: int) -> list[Values]:
+        return [self.step(width) for _ in range(n)]
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +115,7 @@ def test_what_is_handed_out_does_not_depend_on_how_long_it_takes(width: int) -> 
         with closing(search.queue):
             found.append(search.run(50, width))
     assert found[0] == found[1] == found[2]
+    assert len(set(found[0])) == 50
 
 
 def test_what_is_handed_out_does_not_depend_on_when_the_caller_comes() -> None:
@@ -97,7 +124,7 @@ def test_what_is_handed_out_does_not_depend_on_when_the_caller_comes() -> None:
         late = []
         for _ in range(40):
             time.sleep(chance.choice([0.0, 0.003]))
-            late.append(search.step(20).tolist())
+            late.append(search.step(20))
     prompt = Search(digest)
     with closing(prompt.queue):
         assert prompt.run(40, 20) == late
@@ -111,28 +138,28 @@ def test_a_replay_goes_on_as_the_search_itself(width: int, n_before: int) -> Non
         expected = search.run(45, width)
     again = Search(slow(5))
     with closing(again.queue):
-        for vector in expected[:n_before]:
-            again.step(width, np.array(vector))
+        for values in expected[:n_before]:
+            again.step(width, values)
         assert again.queue._thread is None
         assert again.run(45 - n_before, width) == expected[n_before:]
 
 
 def test_nothing_is_computed_during_a_replay() -> None:
-    def never(known: Snapshot) -> FloatArray | None:
+    def never(past: Past) -> Configuration | None:
         raise AssertionError
 
     search = Search(never)
     with closing(search.queue):
         for number in range(40):
-            search.step(20, np.array([number / 40, 0.0]))
+            search.step(20, (number / 40, 0.0))
 
 
 def test_with_one_in_flight_everything_that_is_known_counts() -> None:
     known: list[tuple[int, int]] = []
 
-    def propose(snapshot: Snapshot) -> FloatArray:
-        known.append((len(snapshot.vectors), len(snapshot.indices)))
-        return digest(snapshot)
+    def propose(past: Past) -> Configuration:
+        known.append((n_known(past), n_told(past)))
+        return digest(past)
 
     search = Search(propose)
     with closing(search.queue):
@@ -140,33 +167,47 @@ def test_with_one_in_flight_everything_that_is_known_counts() -> None:
     assert known == [(n, n) for n in range(10)]
 
 
-def test_asking_again_gives_the_same() -> None:
+def test_what_is_handed_out_is_the_callers_and_the_next_one_is_another() -> None:
     search = Search(digest)
     with closing(search.queue):
-        search.run(20, 12)
-        one, other = search.queue.next(), search.queue.next()
-        assert one is not None
-        assert other is not None
-        assert one.tolist() == other.tolist() == search.ask().tolist()
+        search.run(40, 30)
+        n_ahead = len(search.queue._queue)
+        found = [search.queue.next() for _ in range(n_ahead)]
+        assert n_ahead == 4
+        assert len({values_of(each) for each in found if each is not None}) == n_ahead
+
+
+@pytest.mark.parametrize(
+    ("n_in_flight", "n_ahead"), [(0, 0), (1, 0), (2, 1), (9, 1), (10, 2), (60, 8), (300, 16)]
+)
+def test_one_is_made_ahead_for_every_eight_trials_in_flight_besides_the_first(
+    n_in_flight: int, n_ahead: int
+) -> None:
+    search = Search(digest)
+    for number in range(n_in_flight):
+        info = TrialInfo(configuration_of((number / 1000, 0.0)), seed=0)
+        search.history.add_running_trial(info)
+    search.queue.changed()
+    assert len(search.queue._queue) == n_ahead
 
 
 def test_each_one_made_ahead_knows_those_before_it() -> None:
     search = Search(slow(6))
     with closing(search.queue):
         made = search.run(60, 40)
-    assert len({str(each) for each in made}) == 60
-    assert [each[1] for each in made[:9]] == [float(n) for n in range(9)]
+    assert len(set(made)) == 60
+    assert [each[1] for each in made[:9]] == [n / 100 for n in range(9)]
 
 
 def test_what_is_made_ahead_waits_when_it_is_asked_for() -> None:
     is_ready = threading.Event()
     makers: list[str] = []
 
-    def propose(known: Snapshot) -> FloatArray:
+    def propose(past: Past) -> Configuration:
         makers.append(threading.current_thread().name)
-        if len(known.vectors) == 12:
+        if n_known(past) == 12:
             is_ready.set()
-        return digest(known)
+        return digest(past)
 
     search = Search(propose)
     with closing(search.queue):
@@ -176,14 +217,31 @@ def test_what_is_made_ahead_waits_when_it_is_asked_for() -> None:
         n_made = len(makers)
         search.queue.next()
         assert len(makers) == n_made
-        assert makers[-1].startswith("proposals")
+        assert {maker.startswith("proposals") for maker in makers} == {True}
+
+
+def test_all_are_made_on_one_thread_one_after_the_other() -> None:
+    busy, threads = threading.Lock(), set()
+
+    def propose(past: Past) -> Configuration:
+        assert busy.acquire(blocking=False)
+        threads.add(threading.get_ident())
+        time.sleep(0.001)
+        busy.release()
+        return digest(past)
+
+    search = Search(propose)
+    with closing(search.queue):
+        search.run(30, 1)
+        search.run(30, 25)
+    assert len(threads) == 1
 
 
 def test_an_error_of_the_thread_reaches_the_caller_each_time() -> None:
-    def propose(known: Snapshot) -> FloatArray:
-        if len(known.vectors) >= 8:
+    def propose(past: Past) -> Configuration:
+        if n_known(past) >= 8:
             raise RuntimeError("no forest")
-        return digest(known)
+        return digest(past)
 
     search = Search(propose)
     with closing(search.queue):
@@ -193,19 +251,49 @@ def test_an_error_of_the_thread_reaches_the_caller_each_time() -> None:
                 search.ask()
 
 
-@pytest.mark.parametrize("width", [1, 12])
+@pytest.mark.parametrize("width", [1, 12, 30])
 def test_none_is_handed_on_when_nothing_is_left(width: int) -> None:
-    search = Search(lambda known: digest(known) if len(known.vectors) < 15 else None)
+    search = Search(lambda past: digest(past) if n_known(past) < 15 else None)
     with closing(search.queue):
         search.run(15, width)
+        assert search.queue.next() is None
         assert search.queue.next() is None
         while search.in_flight:
             search.tell_one()
         assert search.queue.next() is None
 
 
+@pytest.mark.parametrize("n_before", [0, 4, 11, 20, 31])
+def test_that_there_was_none_is_nothing_that_a_replay_needs_to_know(n_before: int) -> None:
+    """A log holds no question that had no answer."""
+
+    def propose(past: Past) -> Configuration | None:
+        return digest(past) if n_known(past) < 10 + n_told(past) else None
+
+    def event(search: Search) -> Values | None:
+        if (made := search.queue.next()) is None:
+            search.tell_one()
+            return None
+        search.history.add_running_trial(TrialInfo(made, seed=0))
+        search.queue.changed()
+        search.in_flight.append(made)
+        return values_of(made)
+
+    search, again = Search(propose), Search(propose)
+    with closing(search.queue):
+        log = [event(search) for _ in range(40)]
+    assert 5 < log.count(None) < 35
+    with closing(again.queue):
+        for known in log[:n_before]:
+            if known is None:
+                again.tell_one()
+            else:
+                again.ask(known)
+        assert [event(again) for _ in log[n_before:]] == log[n_before:]
+
+
 def test_closing_twice_or_unused_is_fine_and_drops_what_is_being_made() -> None:
-    ProposalQueue(history=History(1, 1), propose=digest).close()
+    Search(digest).queue.close()
     search = Search(slow(7))
     search.run(30, 40)
     search.queue.close()

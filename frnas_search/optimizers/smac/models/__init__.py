@@ -1,0 +1,1 @@
+"""Models of costs, of SMAC's own kind."""

@@ -1,0 +1,167 @@
+"""SMAC as it is shipped, for comparisons: its forest, expected improvement, ParEGO and Hyperband.
+
+What is changed it could not be used without: incumbents are compared at the highest budget, as
+the default dies on an assertion; a failure costs the bound of each objective, as an infinite cost
+ends up in its forest; what the user lists comes first, as SMAC begins with it last; its local
+search begins in one order in every process, as no search could be resumed; and threads, which
+change the last bits of its forest, are off.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ConfigSpace import Configuration, ConfigurationSpace
+from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.maximizer import LocalAndSortedRandomSearch, LocalSearch
+from smac.initial_design import RandomInitialDesign
+from smac.main.config_selector import ConfigSelector
+from smac.main.exceptions import ConfigurationSpaceExhaustedException
+from smac.multi_objective import ParEGO
+
+from frnas_search.optimizers.smac.candidates import key_of
+from frnas_search.optimizers.smac.one_thread import one_thread
+from frnas_search.optimizers.smac.optimizer import (
+    Accepts,
+    AskedFacade,
+    ask_again,
+    distinct,
+    rungs_of,
+    uniform_space,
+)
+from search_space.definition.space import plain
+
+if TYPE_CHECKING:
+    from frnas_search.coordinator.optimizer import Proposal
+    from frnas_search.optimizers.fidelity import Fidelity
+    from results.objectives import Objective
+    from results.trial import Configuration as Values
+
+_N_CHALLENGERS, _N_LOCAL_SEARCHES = 10_000, 10
+"""The facade's defaults."""
+
+_MOST_REFUSED = 2000
+"""Configurations in a row that are not accepted, after which there is none."""
+
+
+class StockOptimizer(AskedFacade):
+    """SMAC's multi-fidelity facade behind the `Optimizer` protocol.
+
+    Hyperband draws the configurations of a bracket at once, so a search is restored by asking
+    for everything again: it takes as long as its proposals took.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that its proposals depend on
+        self,
+        space: ConfigurationSpace,
+        objectives: Sequence[Objective],
+        fidelity: Fidelity,
+        *,
+        seed: int,
+        n_initial: int = 10,
+        enqueued: Sequence[Values] = (),
+        accepts: Accepts | None = None,
+    ) -> None:
+        """An optimizer of the space.
+
+        Args:
+            space: What configurations are drawn from; the user's priors do not count.
+            objectives: What is minimised.
+            fidelity: Hyperband's budgets.
+            seed: Of everything that is drawn.
+            n_initial: Configurations drawn at random first.
+            enqueued: Configurations of the space, proposed before any other.
+            accepts: Whether a configuration may be proposed; a function of nothing else.
+        """
+        super().__init__(objectives, rungs_of(fidelity))
+        own = uniform_space(space)
+        scenario = self._scenario(own, seed)
+        self._facade = MultiFidelityFacade(
+            scenario,
+            intensifier=MultiFidelityFacade.get_intensifier(
+                scenario, eta=fidelity.eta, incumbent_selection="highest_budget"
+            ),
+            initial_design=_WantedFirst(
+                scenario, n_configs=n_initial, additional_configs=distinct(own, enqueued)
+            ),
+            acquisition_maximizer=_OrderedSearch(scenario),
+            config_selector=_Accepting(scenario, accepts or (lambda _: True)),
+            multi_objective_algorithm=ParEGO(scenario) if len(self._objectives) > 1 else None,
+            logging_level=False,
+            overwrite=True,
+        )
+
+    def ask(self) -> Proposal | None:
+        """The next configuration and rung; None when SMAC finds no other."""
+        try:
+            with one_thread(), warnings.catch_warnings():
+                # Of the times of a local search that began nowhere.
+                warnings.filterwarnings("ignore", category=RuntimeWarning)
+                return super().ask()
+        except ConfigurationSpaceExhaustedException:
+            return None
+
+    def restore(self, proposal: Proposal) -> None:
+        """Ask for it again.
+
+        Raises:
+            ReplayError: Something else comes.
+        """
+        ask_again(self, proposal)
+
+
+class _WantedFirst(RandomInitialDesign):
+    """The additional configurations before the drawn ones."""
+
+    def select_configurations(self) -> list[Configuration]:
+        found = super().select_configurations()
+        wanted = [each for each in found if each in self._additional_configs]
+        return [*wanted, *(each for each in found if each not in wanted)]
+
+
+class _OrderedLocalSearch(LocalSearch):
+    """SMAC's begins in the order of a set of configurations, which differs between processes."""
+
+    def _get_initial_points(
+        self,
+        previous_configs: list[Configuration],
+        n_points: int,
+        additional_start_points: list[tuple[float, Configuration]] | None,
+    ) -> list[Configuration]:
+        found = super()._get_initial_points(previous_configs, n_points, additional_start_points)
+        return sorted(found, key=key_of)
+
+
+class _OrderedSearch(LocalAndSortedRandomSearch):
+    """As the facade sets it, with that local search."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(
+            scenario.configspace,
+            challengers=_N_CHALLENGERS,
+            local_search_iterations=_N_LOCAL_SEARCHES,
+            seed=scenario.seed,
+        )
+        self._local_search = _OrderedLocalSearch(
+            configspace=scenario.configspace, seed=scenario.seed
+        )
+
+
+class _Accepting(ConfigSelector):
+    """SMAC's selector without configurations that may not be proposed."""
+
+    def __init__(self, scenario: Scenario, accepts: Accepts) -> None:
+        super().__init__(scenario)
+        self._accepts = accepts
+
+    def __iter__(self) -> Iterator[Configuration]:
+        n_refused = 0
+        for configuration in super().__iter__():
+            values: Mapping[str, bool | int | float | str] = plain(configuration)
+            n_refused = 0 if self._accepts(values) else n_refused + 1
+            if n_refused == 0:
+                yield configuration
+            elif n_refused >= _MOST_REFUSED:
+                return
