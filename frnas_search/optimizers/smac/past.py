@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from smac.runhistory.dataclasses import TrialKey, TrialValue
 from smac.runhistory.enumerations import StatusType
 
+from frnas_search.optimizers.smac.run_history import LongRunHistory
+
 if TYPE_CHECKING:
     from ConfigSpace import Configuration
     from smac.runhistory.runhistory import RunHistory
@@ -30,7 +32,7 @@ class Past(Mapping[TrialKey, TrialValue]):
     ) -> None:
         self._history = history
         if moment is None:
-            self._trials = {key: history[key] for key in history}
+            self._trials = _copied(history)
             self._asked = history.get_configs()
         else:
             self._trials, self._asked = moment._trials, moment._asked
@@ -69,3 +71,9 @@ class Past(Mapping[TrialKey, TrialValue]):
             if value.status == StatusType.RUNNING
         ]
         return [*running, *self._planned]
+
+
+def _copied(history: RunHistory) -> dict[TrialKey, TrialValue]:
+    if isinstance(history, LongRunHistory):
+        return history.copied_trials()
+    return {key: history[key] for key in history}
