@@ -153,7 +153,9 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
 
     def _results(self) -> list[tuple[TrialKey, TrialValue]]:
         running = StatusType.RUNNING
-        return [item for item in self.runhistory.items() if item[1].status != running]
+        history = self.runhistory
+        trials = history.trials if isinstance(history, Past) else history.items()
+        return [trial for trial in trials if trial[1].status != running]
 
     def _rungs_of(self, results: list[tuple[TrialKey, TrialValue]]) -> dict[float | None, int]:
         """Budget -> rung, each budget looked up once."""
