@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,9 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
         for key, _ in results:
             place.setdefault(key.config_id, len(place))
         measured = np.full((len(place), self._n_objectives), np.nan)
+        rungs = self._rungs_of(results)
         for key, value in results:
-            if self._rungs.rung(key.budget) == self._rungs.last:
+            if rungs[key.budget] == self._rungs.last:
                 measured[place[key.config_id]] = value.cost
         pending = history.pending() if isinstance(history, Past) else []
         return Evidence(
@@ -151,7 +153,13 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
 
     def _results(self) -> list[tuple[TrialKey, TrialValue]]:
         running = StatusType.RUNNING
-        return [item for item in self.runhistory.items() if item[1].status != running]
+        history = self.runhistory
+        trials = history.trials if isinstance(history, Past) else history.items()
+        return [trial for trial in trials if trial[1].status != running]
+
+    def _rungs_of(self, results: list[tuple[TrialKey, TrialValue]]) -> dict[float | None, int]:
+        """Budget -> rung, each budget looked up once."""
+        return {budget: self._rungs.rung(budget) for budget in {key.budget for key, _ in results}}
 
     def _observations(self) -> Observations:
         own = self._observed(self._results())
@@ -187,7 +195,8 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
             costs = np.where(np.isfinite(costs), costs, measured.max(axis=0))
         history = self.runhistory
         configurations = [history.get_config(key.config_id) for key, _ in results]
-        heights = [self._rungs.height(self._rungs.rung(key.budget)) for key, _ in results]
+        rungs = self._rungs_of(results)
+        heights = [self._rungs.height(rungs[key.budget]) for key, _ in results]
         return Observations(
             vectors=vectors_of(configurations, self._n_params),
             heights=np.array(heights, float),
@@ -205,7 +214,8 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
 
 
 def _is_success(value: TrialValue) -> bool:
-    return value.status == StatusType.SUCCESS and bool(np.isfinite(value.cost).all())
+    costs = value.cost if isinstance(value.cost, list) else [value.cost]
+    return value.status == StatusType.SUCCESS and all(math.isfinite(cost) for cost in costs)
 
 
 def _together(first: Observations, second: Observations) -> Observations:

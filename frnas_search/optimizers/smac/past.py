@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smac.runhistory.dataclasses import TrialKey, TrialValue
 from smac.runhistory.enumerations import StatusType
+
+from frnas_search.optimizers.smac.run_history import LongRunHistory
 
 if TYPE_CHECKING:
     from ConfigSpace import Configuration
@@ -20,6 +23,9 @@ class Past(Mapping[TrialKey, TrialValue]):
         history: Copied; its records are frozen.
         planned: Configurations that will have been asked when the next one is.
         moment: Of which the history is known; None is the present one.
+
+    Attributes:
+        trials: Each with its result.
     """
 
     def __init__(
@@ -30,24 +36,24 @@ class Past(Mapping[TrialKey, TrialValue]):
     ) -> None:
         self._history = history
         if moment is None:
-            self._trials = {key: history[key] for key in history}
+            self.trials = _copied(history)
             self._asked = history.get_configs()
         else:
-            self._trials, self._asked = moment._trials, moment._asked
+            self.trials, self._asked = moment.trials, moment._asked
         self._planned = tuple(planned)
 
     def __getitem__(self, key: TrialKey) -> TrialValue:
-        return self._trials[key]
+        return self._by_key[key]
 
     def __iter__(self) -> Iterator[TrialKey]:
-        return iter(self._trials)
+        return (key for key, _ in self.trials)
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self.trials)
 
-    def items(self) -> ItemsView[TrialKey, TrialValue]:
-        """Each trial and its result, without looking every one up."""
-        return self._trials.items()
+    @cached_property
+    def _by_key(self) -> dict[TrialKey, TrialValue]:
+        return dict(self.trials)
 
     def with_planned(self, planned: Sequence[Configuration]) -> Past:
         """The same moment, with configurations that are about to be asked."""
@@ -65,7 +71,13 @@ class Past(Mapping[TrialKey, TrialValue]):
         """Those in flight, once for each of their trials, then those that are planned."""
         running = [
             self.get_config(key.config_id)
-            for key, value in self._trials.items()
+            for key, value in self.trials
             if value.status == StatusType.RUNNING
         ]
         return [*running, *self._planned]
+
+
+def _copied(history: RunHistory) -> list[tuple[TrialKey, TrialValue]]:
+    if isinstance(history, LongRunHistory):
+        return history.copied_trials()
+    return list(history.items())
