@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ConfigSpace import Configuration, ConfigurationSpace
 from smac import MultiFidelityFacade, Scenario
@@ -114,6 +114,17 @@ class StockOptimizer(AskedFacade):
 
 class _WantedFirst(RandomInitialDesign):
     """The additional configurations before the drawn ones."""
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its arguments; SMAC's asks ConfigSpace for a form that it warns of."""
+        wanted = [dict(configuration) for configuration in self._additional_configs]
+        return {
+            "name": type(self).__name__,
+            "n_configs": self._n_configs,
+            "additional_configs": wanted,
+            "seed": self._seed,
+        }
 
     def select_configurations(self) -> list[Configuration]:
         found = super().select_configurations()
