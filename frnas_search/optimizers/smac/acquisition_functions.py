@@ -102,7 +102,7 @@ class HypervolumeImprovement(AbstractAcquisitionFunction):
         return self._evidence.pending if self._fantasises else self._evidence.pending[:0]
 
     def _number(self, n_known: int) -> int:
-        return n_known if self._evidence is None else max(0, self._evidence.number)
+        return n_known if self._evidence is None else self._evidence.number
 
     def _compute(self, X: FloatArray) -> FloatArray:  # noqa: N803 - SMAC's name
         means, variances = _predicted(self.model, X)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ConfigSpace import Configuration
-from ConfigSpace.exceptions import ForbiddenValueError, IllegalValueError
 
 from search_space.definition.space import plain
 
@@ -30,6 +29,20 @@ def keys(vectors: FloatArray) -> list[bytes]:
 def key_of(configuration: Configuration) -> bytes:
     """That of a configuration's vector; its own hash puts all of its values into words first."""
     return keys(configuration.get_array()[None])[0]
+
+
+def first_of_each(found: Sequence[bytes]) -> list[int]:
+    """Places of the first of all that have the same key, in their order."""
+    places: dict[bytes, int] = {}
+    for place, key in enumerate(found):
+        places.setdefault(key, place)
+    return list(places.values())
+
+
+def distinct(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Each once, in the order of their first times."""
+    places = first_of_each([key_of(each) for each in configurations])
+    return [configurations[place] for place in places]
 
 
 def vectors_of(configurations: Collection[Configuration], n_dimensions: int) -> FloatArray:
@@ -109,5 +122,5 @@ class Candidates:
         try:
             values = plain(Configuration(space, vector=vector))
             return Configuration(space, values=values, origin=origin)
-        except (IllegalValueError, ForbiddenValueError, ValueError):
+        except ValueError:
             return None

@@ -12,7 +12,7 @@ from smac.initial_design import AbstractInitialDesign
 from smac.random_design.abstract_random_design import AbstractRandomDesign
 
 from frnas_search.optimizers.smac.arrays import VectorSpace
-from frnas_search.optimizers.smac.candidates import Candidates, key_of, vectors_of
+from frnas_search.optimizers.smac.candidates import Candidates, distinct, key_of, vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,13 +47,7 @@ class CoveringDesign(AbstractInitialDesign):
     @property
     def meta(self) -> dict[str, Any]:
         """Its arguments; SMAC's asks ConfigSpace for a form that it warns of."""
-        additional = [dict(configuration) for configuration in self._additional_configs]
-        return {
-            "name": type(self).__name__,
-            "n_configs": self._n_configs,
-            "additional_configs": additional,
-            "seed": self._seed,
-        }
+        return meta_of_design(self, self._n_configs, self._additional_configs, self._seed)
 
     def select_configurations(self) -> list[Configuration]:
         """The additional ones, then the draws.
@@ -61,7 +55,7 @@ class CoveringDesign(AbstractInitialDesign):
         Overrides SMAC's, which puts the additional ones last, and leaves the draws as they are
         without them.
         """
-        wanted = _distinct(self._additional_configs)
+        wanted = distinct(self._additional_configs)
         for configuration in wanted:
             if configuration.origin is None:
                 configuration.origin = "enqueued"
@@ -121,13 +115,17 @@ class CountedRandom(AbstractRandomDesign):
         Args:
             iteration: Of those proposed from one and the same model.
         """
-        generator = np.random.default_rng([self._seed, max(0, self._number), iteration])
+        generator = np.random.default_rng([self._seed, self._number, iteration])
         return bool(generator.random() < self._probability)
 
 
-def _distinct(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """Each once, in the order of their first times."""
-    by_key: dict[bytes, Configuration] = {}
-    for configuration in configurations:
-        by_key.setdefault(key_of(configuration), configuration)
-    return list(by_key.values())
+def meta_of_design(
+    design: AbstractInitialDesign, n_configs: int, additional: Sequence[Configuration], seed: int
+) -> dict[str, Any]:
+    """What SMAC lists of an initial design, without a form that ConfigSpace warns of."""
+    return {
+        "name": type(design).__name__,
+        "n_configs": n_configs,
+        "additional_configs": [dict(configuration) for configuration in additional],
+        "seed": seed,
+    }

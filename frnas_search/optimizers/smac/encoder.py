@@ -13,7 +13,7 @@ from smac.runhistory.dataclasses import TrialKey, TrialValue
 from smac.runhistory.encoder import AbstractRunHistoryEncoder
 from smac.runhistory.enumerations import StatusType
 
-from frnas_search.optimizers.smac.candidates import keys, vectors_of
+from frnas_search.optimizers.smac.candidates import first_of_each, keys, vectors_of
 from frnas_search.optimizers.smac.evidence import Evidence
 from frnas_search.optimizers.smac.past import Past
 from frnas_search.optimizers.smac.rungs import Rungs
@@ -131,7 +131,7 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
                 measured[place[key.config_id]] = value.cost
         pending = history.pending() if isinstance(history, Past) else []
         return Evidence(
-            number=len(history.get_configs()) - self._n_enqueued,
+            number=max(0, len(history.get_configs()) - self._n_enqueued),
             vectors=vectors_of([history.get_config(id_) for id_ in place], self._n_params),
             measured=measured,
             pending=vectors_of(pending, self._n_params),
@@ -146,10 +146,7 @@ class AllRungsEncoder(AbstractRunHistoryEncoder):
         """Configurations of other searches, each once, shape (n, d)."""
         if self._earlier is None:
             return np.empty((0, self._n_params))
-        places: dict[bytes, int] = {}
-        for place, key in enumerate(keys(self._earlier.vectors)):
-            places.setdefault(key, place)
-        return self._earlier.vectors[list(places.values())]
+        return self._earlier.vectors[first_of_each(keys(self._earlier.vectors))]
 
     def _results(self) -> list[tuple[TrialKey, TrialValue]]:
         running = StatusType.RUNNING

@@ -16,8 +16,8 @@ class Evidence:
     """A search at the moment of one proposal.
 
     Attributes:
-        number: Configurations that were proposed before, those of the user's list left out: what
-            they are changes no random number.
+        number: Configurations that were proposed before, 0 or more; those of the user's list do
+            not count, so that what they are changes no random number.
         vectors: Shape (n, d); configurations with a success.
         measured: Shape (n, m); their costs at the highest rung, NaN where that was not reached.
         pending: Shape (p, d); configurations in flight, or about to be.

@@ -88,7 +88,7 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         self, previous_configs: list[Configuration], n_points: int
     ) -> list[tuple[float, Configuration]]:
         known = vectors_of(previous_configs, self._candidates.space.n_dimensions)
-        number = len(known) if self._evidence is None else max(0, self._evidence.number)
+        number = len(known) if self._evidence is None else self._evidence.number
         generator = np.random.default_rng([self._seed, number, 1])
         ranked = self._ranked(known)
         if len(ranked) == 0:

@@ -24,7 +24,7 @@ from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
 from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.smac.arrays import VectorSpace, has_prior
-from frnas_search.optimizers.smac.candidates import Candidates, key_of
+from frnas_search.optimizers.smac.candidates import Candidates, distinct
 from frnas_search.optimizers.smac.encoder import Observations
 from frnas_search.optimizers.smac.intensifier import AsynchronousHyperband
 from frnas_search.optimizers.smac.parts import Setting, facade_of
@@ -163,7 +163,7 @@ class SmacOptimizer(AskedFacade):
             ),
             eta=fidelity.eta,
             limits=np.array([_limit(objective, wanted) for objective in self._objectives]),
-            enqueued=distinct(self._space, enqueued),
+            enqueued=wanted_first(self._space, enqueued),
             earlier=self._observations(earlier, fidelity) if earlier else None,
         )
         self._facade = facade = facade_of(setting)
@@ -231,15 +231,13 @@ def ask_again(optimizer: AskedFacade, proposal: Proposal) -> None:
         )
 
 
-def distinct(
+def wanted_first(
     space: ConfigurationSpace, enqueued: Sequence[Configuration]
 ) -> list[SpaceConfiguration]:
     """The user's configurations, each once."""
-    by_key: dict[bytes, SpaceConfiguration] = {}
-    for values in enqueued:
-        configuration = SpaceConfiguration(space, values=dict(values), origin="enqueued")
-        by_key.setdefault(key_of(configuration), configuration)
-    return list(by_key.values())
+    return distinct(
+        [SpaceConfiguration(space, values=dict(values), origin="enqueued") for values in enqueued]
+    )
 
 
 def uniform_space(space: ConfigurationSpace) -> ConfigurationSpace:

@@ -40,7 +40,7 @@ class FreshParEGO(AbstractMultiObjectiveAlgorithm):
         """Draw the weights of the next proposal."""
         if not self._is_informed:
             self._number += 1
-        state = np.random.SeedSequence([self._seed, max(0, self._number)]).generate_state(1)
+        state = np.random.SeedSequence([self._seed, self._number]).generate_state(1)
         self._parego = ParEGO(self._scenario, seed=int(state[0]))
         self._parego.update_on_iteration_start()
 

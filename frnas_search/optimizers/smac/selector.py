@@ -170,7 +170,7 @@ class HistorySelector(ConfigSelector):
         for part in parts:
             if isinstance(part, Informed):
                 part.inform(evidence)
-        return max(0, evidence.number)
+        return evidence.number
 
     def _best(self, vectors: FloatArray) -> tuple[FloatArray, float]:
         """The configuration that the model expects to be the best, and its cost.

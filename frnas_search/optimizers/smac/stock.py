@@ -22,14 +22,15 @@ from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.multi_objective import ParEGO
 
 from frnas_search.optimizers.smac.candidates import key_of
+from frnas_search.optimizers.smac.designs import meta_of_design
 from frnas_search.optimizers.smac.one_thread import one_thread
 from frnas_search.optimizers.smac.optimizer import (
     Accepts,
     AskedFacade,
     ask_again,
-    distinct,
     rungs_of,
     uniform_space,
+    wanted_first,
 )
 from search_space.definition.space import plain
 
@@ -84,7 +85,7 @@ class StockOptimizer(AskedFacade):
                 scenario, eta=fidelity.eta, incumbent_selection="highest_budget"
             ),
             initial_design=_WantedFirst(
-                scenario, n_configs=n_initial, additional_configs=distinct(own, enqueued)
+                scenario, n_configs=n_initial, additional_configs=wanted_first(own, enqueued)
             ),
             acquisition_maximizer=_OrderedSearch(scenario),
             config_selector=_Accepting(scenario, accepts or (lambda _: True)),
@@ -118,13 +119,7 @@ class _WantedFirst(RandomInitialDesign):
     @property
     def meta(self) -> dict[str, Any]:
         """Its arguments; SMAC's asks ConfigSpace for a form that it warns of."""
-        wanted = [dict(configuration) for configuration in self._additional_configs]
-        return {
-            "name": type(self).__name__,
-            "n_configs": self._n_configs,
-            "additional_configs": wanted,
-            "seed": self._seed,
-        }
+        return meta_of_design(self, self._n_configs, self._additional_configs, self._seed)
 
     def select_configurations(self) -> list[Configuration]:
         found = super().select_configurations()

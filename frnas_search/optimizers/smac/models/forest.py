@@ -93,19 +93,11 @@ class RungForest(RungModel):
         self._trees = [estimator.tree_ for estimator in model.estimators_]
         return self
 
-    def _predict(
-        self,
-        X: FloatArray,  # noqa: N803 - SMAC's name
-        covariance_type: str | None = "diagonal",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        inputs = _inputs(X)
-        shape = len(inputs), len(self._mean)
-        each = np.stack([tree.predict(inputs).reshape(shape) for tree in self._trees])
+    def _moments(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        filled, shape = _inputs(inputs), (len(inputs), len(self._mean))
+        each = np.stack([tree.predict(filled).reshape(shape) for tree in self._trees])
         means = each.mean(axis=0) * self._deviation + self._mean
-        if covariance_type is None:
-            return means, None
-        deviations = each.std(axis=0) * self._deviation
-        return means, deviations if covariance_type == "std" else deviations**2
+        return means, (each.std(axis=0) * self._deviation) ** 2
 
 
 def _inputs(vectors: FloatArray) -> FloatArray:

@@ -51,18 +51,14 @@ class GaussianProcess:
         self._means = np.zeros(0)
         self._deviations = np.ones(0)
 
-    def train(
-        self, vectors: FloatArray, fidelities: FloatArray, costs: FloatArray, seed: int = 0
-    ) -> None:
+    def train(self, vectors: FloatArray, fidelities: FloatArray, costs: FloatArray) -> None:
         """Forget everything and learn these costs, or the most telling of very many.
 
         Args:
             vectors: Shape (n, d); NaN where inactive. n at least 1.
             fidelities: Shape (n,); 0 the lowest, the cheapest rung's, to 1 the highest.
             costs: Shape (n, m); finite; in the order in which they were measured.
-            seed: As other surrogates have it; nothing is drawn.
         """
-        del seed
         kept = most_telling(fidelities, _MOST_COSTS)
         inputs = inputs_of(vectors[kept], fidelities[kept], self._n_choices)
         bounded = without_extremes(costs[kept], self._limits)
@@ -92,14 +88,6 @@ class GaussianProcess:
         means = np.stack([mean for mean, _ in predictions], axis=1)
         variances = np.stack([variance for _, variance in predictions], axis=1)
         return means * self._deviations + self._means, variances * self._deviations**2
-
-    def left_out_log_densities(self) -> FloatArray:
-        """Log density of each cost that was learnt, predicted from all others.
-
-        Lengths and noise are those of all costs. Shape (n, m), in the order of training, of costs
-        with a variance of 1; of the n that were learnt where there were too many.
-        """
-        return np.stack([process.left_out_log_densities() for process in self._processes], axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,17 +138,6 @@ class Process:
         explained = np.einsum("kn,kn->k", correlations @ self.precision, correlations)
         variances = self.variance * np.maximum(1.0 - explained, _LEAST_VARIANCE)
         return correlations @ self.weights, variances
-
-    def left_out_log_densities(self) -> FloatArray:
-        """Of each cost, noise included, given all others and the variance of all; shape (n,).
-
-        References:
-            Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 5.10 to
-            5.12; held against processes without each cost in its test.
-        """
-        precisions = self.precision.diagonal()
-        errors, variances = self.weights / precisions, self.variance / precisions
-        return np.asarray(-0.5 * (errors**2 / variances + np.log(2.0 * np.pi * variances)))
 
 
 def most_telling(fidelities: FloatArray, most: int) -> IntArray:

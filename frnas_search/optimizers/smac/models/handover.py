@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -30,8 +30,6 @@ _SHARE_LEFT_OUT = 0.2
 _NOISES = np.geomspace(1e-3, 1.0, 13)
 """Standard deviations that a model's error may have besides, in those of the costs."""
 
-_Judged: TypeAlias = tuple[int, bytes]
-
 
 class RungProcess(RungModel):
     """Our Gaussian process as a model of SMAC's kind.
@@ -39,7 +37,7 @@ class RungProcess(RungModel):
     Args:
         configspace: Of the configurations.
         limits: Shape (m,); costs that are wanted at most. None is no limit.
-        seed: As other models have it; nothing is drawn.
+        seed: SMAC lists it; nothing is drawn.
     """
 
     def __init__(
@@ -50,22 +48,16 @@ class RungProcess(RungModel):
 
     def _train(self, X: FloatArray, Y: FloatArray) -> Self:  # noqa: N803 - SMAC's names
         costs = Y.reshape(len(Y), -1)
-        self._process.train(X[:, :-1], X[:, -1], costs, self._seed_of_training(len(Y)))
+        self._process.train(X[:, :-1], X[:, -1], costs)
         return self
 
-    def _predict(
-        self,
-        X: FloatArray,  # noqa: N803 - SMAC's name
-        covariance_type: str | None = "diagonal",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        means = np.empty((len(X), self._process.n_objectives))
+    def _moments(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        means = np.empty((len(inputs), self._process.n_objectives))
         variances = np.empty_like(means)
-        for height in np.unique(X[:, -1]):
-            rows = X[:, -1] == height
-            means[rows], variances[rows] = self._process.predict(X[rows, :-1], float(height))
-        if covariance_type is None:
-            return means, None
-        return means, np.sqrt(variances) if covariance_type == "std" else variances
+        for height in np.unique(inputs[:, -1]):
+            rows = inputs[:, -1] == height
+            means[rows], variances[rows] = self._process.predict(inputs[rows, :-1], float(height))
+        return means, variances
 
 
 class FewThenMany(RungModel):
@@ -94,7 +86,7 @@ class FewThenMany(RungModel):
         self._n_trees = n_trees
         self._limits = limits
         self._chosen: RungModel = self._smooth()
-        self._judged: tuple[_Judged, bool] | None = None
+        self._judged: tuple[bytes, bool] | None = None
         self._evidence: Evidence | None = None
 
     def inform(self, evidence: Evidence) -> None:
@@ -120,13 +112,8 @@ class FewThenMany(RungModel):
         self._chosen.train(X, Y)
         return self
 
-    def _predict(
-        self,
-        X: FloatArray,  # noqa: N803 - SMAC's name
-        covariance_type: str | None = "diagonal",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        means, variances = self._chosen.predict(X, covariance_type)
-        return means, variances
+    def _moments(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self._chosen._moments(inputs)
 
     def _is_smooth_better(self, inputs: FloatArray, costs: FloatArray) -> bool:
         if len(costs) < _FEWEST_JUDGED:
@@ -134,7 +121,7 @@ class FewThenMany(RungModel):
         if len(costs) > _MOST_SMOOTH:
             return False
         n = len(costs) - len(costs) % _JUDGED_EVERY
-        judged = (n, inputs[:n].tobytes() + costs[:n].tobytes())
+        judged = inputs[:n].tobytes() + costs[:n].tobytes()
         if self._judged is None or self._judged[0] != judged:
             smooth, forest = (
                 _log_likelihood(model, inputs[:n], costs[:n])

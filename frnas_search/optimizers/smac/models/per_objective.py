@@ -71,17 +71,10 @@ class PerObjective(RungModel):
         ]
         return self
 
-    def _predict(
-        self,
-        X: FloatArray,  # noqa: N803 - SMAC's name
-        covariance_type: str | None = "diagonal",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        each = [model.predict(X) for model in self._models]
+    def _moments(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        each = [model.predict(inputs) for model in self._models]
         means = np.column_stack([mean[:, 0] for mean, _ in each])
-        if covariance_type is None:
-            return means, None
-        variances = np.column_stack([_column(variance) for _, variance in each])
-        return means, np.sqrt(variances) if covariance_type == "std" else variances
+        return means, np.column_stack([_column(variance) for _, variance in each])
 
 
 def smac_forest(configspace: ConfigurationSpace, *, seed: int = 0) -> PerObjective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,20 @@ class RungModel(AbstractModel):
         assert variances is not None, "only asked for otherwise is it left out"
         return means, np.maximum(variances, self._var_threshold)
 
+    def _predict(
+        self,
+        X: FloatArray,  # noqa: N803 - SMAC's name
+        covariance_type: str | None = "diagonal",
+    ) -> tuple[FloatArray, FloatArray | None]:
+        means, variances = self._moments(X)
+        if covariance_type is None:
+            return means, None
+        return means, np.sqrt(variances) if covariance_type == "std" else variances
+
+    @abstractmethod
+    def _moments(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means and variances, each of shape (n, m), of inputs of shape (n, d + 1)."""
+
     def _seed_of_training(self, n_results: int) -> int:
-        generator = np.random.default_rng([self._seed, max(0, self._number), n_results])
+        generator = np.random.default_rng([self._seed, self._number, n_results])
         return int(generator.integers(2**31))

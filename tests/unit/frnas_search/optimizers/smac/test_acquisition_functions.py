@@ -140,11 +140,6 @@ def test_what_is_drawn_depends_on_the_seed_and_the_proposals_number(
         for number in (5, 6)
     }
     assert len(found) == 4
-    below, none = (known(m=3, number=number) for number in (-2, 0))
-    assert (
-        values(updated(kind(), below), asked).tolist()
-        == values(updated(kind(), none), asked).tolist()
-    )
 
 
 @pytest.mark.parametrize("kind", [HypervolumeImprovement, NoisyHypervolumeImprovement])

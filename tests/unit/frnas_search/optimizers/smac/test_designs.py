@@ -168,9 +168,3 @@ def test_over_many_proposals_the_share_is_as_wanted(share: float) -> None:
 @pytest.mark.parametrize(("share", "always"), [(0.0, False), (1.0, True)])
 def test_none_and_all_are_exact(share: float, always: bool) -> None:
     assert set(checks(CountedRandom(share), 200)) == {always}
-
-
-def test_before_the_first_proposal_of_its_own_the_number_counts_as_none() -> None:
-    chance = CountedRandom(0.5)
-    chance.inform(evidence_of(np.empty((0, 2)), np.empty((0, 2)), number=-4))
-    assert chance.check(0) == CountedRandom(0.5).check(0)

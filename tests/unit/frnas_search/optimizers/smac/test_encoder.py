@@ -219,6 +219,8 @@ def test_the_evidence_has_a_row_for_each_configuration_with_a_success() -> None:
     assert same(evidence.measured, expected)
     assert evidence.top_costs.tolist() == [[0.35, 0.05], [0.3, 0.3]]
     assert evidence.number == 5 - 2
+    # As long as those of the user's list are proposed, none was proposed before.
+    assert encoder(known(), n_enqueued=9).evidence().number == 0
 
 
 def test_a_failure_at_the_top_after_a_success_below_is_not_measured_there() -> None:

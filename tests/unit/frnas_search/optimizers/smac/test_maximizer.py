@@ -139,11 +139,6 @@ def test_the_seed_and_the_number_of_the_proposal_decide(density_share: float) ->
         for number in (5, 6)
     }
     assert len(made) == 4
-    below, none = (
-        found(informed(maximizer(density_share=density_share), KNOWN, number=number))
-        for number in (-3, 0)
-    )
-    assert below == none
 
 
 def test_most_follow_the_function_and_the_share_follows_the_density() -> None:

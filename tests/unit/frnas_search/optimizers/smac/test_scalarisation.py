@@ -74,10 +74,6 @@ def test_those_that_are_not_told_the_number_get_the_next_weights_each_time() -> 
     assert found == [units(at(fresh(), number), 2) for number in range(5)]
 
 
-def test_before_the_first_proposal_of_its_own_the_number_counts_as_none() -> None:
-    assert units(at(fresh(), -3), 2) == units(at(fresh(), 0), 2)
-
-
 def test_weights_cover_every_trade_off() -> None:
     algorithm = fresh()
     first = [units(at(algorithm, number), 2)[0] / (1 + RHO) for number in range(300)]

@@ -129,10 +129,9 @@ def test_training_again_forgets_and_the_seed_decides() -> None:
 
 def test_each_proposal_has_trees_of_its_own() -> None:
     half = at(data(30, 2)[0] * 0.9, 1.0)
-    found = [trained(30, number=number).predict(half)[0] for number in (0, 1, 1, -5)]
+    found = [trained(30, number=number).predict(half)[0] for number in (0, 1, 1)]
     assert not np.array_equal(found[0], found[1])
     assert np.array_equal(found[1], found[2])
-    assert np.array_equal(found[0], found[3])
     assert np.array_equal(found[0], trained(30).predict(half)[0])
 
 
