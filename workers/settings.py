@@ -96,6 +96,8 @@ class EvaluationSettings:
         open_set: Search an enrolled gallery, too, also for people who are not in it.
         fpir: Share of searches for these that may find somebody.
         tables: Write tables by every group column, too.
+        every_epochs: Measure the costs on the validation split after each so many epochs, too;
+            None never. No result depends on it.
     """
 
     max_images_per_identity: int = 10
@@ -108,6 +110,7 @@ class EvaluationSettings:
     open_set: bool = False
     fpir: float = 0.01
     tables: bool = False
+    every_epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ class TrialJob:
         model: The folder in the store where a retrained model is kept; None during a search.
         constraints: Limit -> the largest value that is trained, from `CONSTRAINTS`.
         function: What the trial does, see `workers.trials.registry`.
+        stall_seconds: A training that does not go on for so long is ended and tried elsewhere.
     """
 
     request: TrialRequest
@@ -138,6 +142,7 @@ class TrialJob:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
     function: str = FACE_NETWORK
+    stall_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.constraints) - set(CONSTRAINTS))

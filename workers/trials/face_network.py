@@ -23,9 +23,10 @@ from workers.artefacts.store import ArtefactStore
 from workers.data.packs.pack import Pack
 from workers.data.packs.stored import pack_of
 from workers.data.pictures import TrainingSet, choose_device, training_set
+from workers.errors import CollapsedError, LeavingError
 from workers.evaluation.evaluate import Evaluation, evaluate
 from workers.models import ModelDescription, save_model
-from workers.settings import TrialJob
+from workers.settings import Split, TrialJob
 from workers.training.checkpoints import (
     Checkpoint,
     fingerprint,
@@ -46,11 +47,16 @@ from workers.training.throughput import milliseconds_per_image
 from workers.trials.constraints import require_within, size_costs
 from workers.trials.failures import failure_kind
 from workers.trials.function import Findings, Progress
+from workers.trials.watching import TrainingWatch
 
 logger = logging.getLogger(__name__)
 
 _OWN_THREADS = torch.get_num_threads()
 """What the process was started with; a job may want others."""
+
+_ON_THE_WAY: Split = "val"
+_FEW_REPLICATES = 100
+"""Nobody reads an interval on the way."""
 
 _MEASURED_COST = "milliseconds_per_image"
 
@@ -124,6 +130,7 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
     require_within(job.constraints, network_costs)
 
     training, n_splits = _trained(trial, progress, checkpoint, n_splits=memory.n_splits)
+    progress.advance("evaluating")
     evaluation = evaluate(
         training.evaluated_network,
         pack,
@@ -154,6 +161,7 @@ def _trained(
     """
     schedule = replace(trial.schedule, n_splits=n_splits)
     while True:
+        progress.advance("preparing")
         training = _begun(trial, checkpoint)
         try:
             _train(training, schedule, trial, progress)
@@ -188,17 +196,22 @@ def _begun(trial: _Trial, checkpoint: Checkpoint | None) -> Training:
 
 
 def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Progress) -> None:
-    """Train to the job's epochs; saves at the end, and now and then on the way."""
+    """Train to the job's epochs; saves at the end, now and then on the way, and to leave.
+
+    Raises:
+        LeavingError: The trial is to end before it is done; it has saved itself.
+    """
     job, clock = trial.job, trial.clock
     saved = clock()
+    watch = TrainingWatch(progress, schedule, n_epochs=job.request.epochs)
 
     def is_due() -> bool:
-        return clock() - saved >= job.training.checkpoint_seconds
+        watch.stepped(training)
+        return clock() - saved >= job.training.checkpoint_seconds or progress.is_to_leave()
 
     while training.epochs < job.request.epochs:
-        progress.epochs_trained += train_epoch(
-            training, trial.data, schedule=schedule, should_pause=is_due
-        )
+        is_whole = train_epoch(training, trial.data, schedule=schedule, should_pause=is_due)
+        progress.epochs_trained += is_whole
         logger.info(
             "trial %s: %d of %d epochs%s",
             job.request.trial_id,
@@ -206,12 +219,47 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             job.request.epochs,
             f", loss {training.losses[-1]:.4g}" if training.losses else "",
         )
-        if training.epochs == job.request.epochs or is_due():
+        is_last = training.epochs == job.request.epochs
+        if is_whole:
+            watch.ended_epoch(training, {} if is_last else _costs_on_the_way(training, trial))
+        if is_last or is_due():
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
             )
             progress.checkpoint = save_checkpoint(trial.store, job.checkpoints, checkpoint)
             saved = clock()
+            watch.saved()
+            if progress.is_to_leave():
+                raise LeavingError(_left(training, job))
+
+
+def _left(training: Training, job: TrialJob) -> str:
+    within = f" and {training.steps} steps" if training.steps else ""
+    return (
+        f"told to end; saved after {training.epochs} of {job.request.epochs} epochs{within}, and "
+        "goes on from there"
+    )
+
+
+def _costs_on_the_way(training: Training, trial: _Trial) -> dict[str, float]:
+    """What an epoch's network costs on the validation split, where the run asks for it."""
+    job = trial.job
+    every = job.evaluation.every_epochs
+    if every is None or training.epochs % every:
+        return {}
+    settings = replace(job.evaluation, n_replicates=_FEW_REPLICATES, n_permutations=0)
+    try:
+        evaluation = evaluate(
+            training.evaluated_network,
+            trial.pack,
+            split=_ON_THE_WAY,
+            group=job.data.group,
+            settings=settings,
+            device=trial.data.pictures.device,
+        )
+    except CollapsedError:
+        return {}  # it may still recover
+    return {name: evaluation.costs[name] for name in job.objectives if name in evaluation.costs}
 
 
 def _helps_to_split(schedule: Schedule, error: Exception) -> bool:

@@ -16,15 +16,21 @@ from workers.trials.proof import prove
 from workers.trials.registry import load, trial_function
 
 
-def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> TrialOutcome:
+def run_trial(
+    job: TrialJob,
+    progress: Progress | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> TrialOutcome:
     """Do what the job's trial function does, and say what became of it.
 
     Args:
         job: What to run.
+        progress: Filled while it goes on, for whoever looks on.
         clock: Seconds that only rise.
     """
     started = clock()
-    progress = Progress()
+    progress = progress or Progress()
     try:
         function = trial_function(job.function)
         prove(function.requirements(job))
@@ -52,5 +58,5 @@ def _outcome(
         device=progress.device,
     )
     if isinstance(ended, Failure):
-        return outcome(failure=ended.kind, detail=ended.detail)
+        return outcome(failure=ended.kind, detail=ended.detail, fault=ended.fault)
     return outcome(costs=ended.costs, interval95=ended.interval95, metrics=ended.metrics)
