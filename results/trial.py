@@ -96,6 +96,8 @@ class TrialOutcome:
         epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
         checkpoint: Path relative to the run directory.
         log: Of a failure, the last lines that the training process logged on this trial.
+        artefacts: Of the files that the trial left or went on from, key in the run's store ->
+            digest, as `sha256:` and 64 hexadecimal digits; empty in logs from before it was kept.
     """
 
     trial_id: str
@@ -112,6 +114,7 @@ class TrialOutcome:
     worker: str = ""
     device: str = ""
     log: tuple[str, ...] = ()
+    artefacts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.costs is None) == (self.failure is None):
@@ -151,7 +154,7 @@ def request_from_json(value: Mapping[str, Any]) -> TrialRequest:
 
 def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
     """The outcome as a JSON object; `outcome_from_json` is its inverse."""
-    value = asdict(outcome)
+    value = {**asdict(outcome), "artefacts": dict(outcome.artefacts)}
     value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
     value["log"] = list(outcome.log)
     return value

@@ -23,5 +23,9 @@ class NotEnoughMemoryError(WorkerError, MemoryError):
     """A training step does not fit into the memory there is, not even in parts."""
 
 
+class UnfitWorkerError(WorkerError):
+    """This worker does not see what the coordinator sees, so that the trial is not for it."""
+
+
 class CheckpointError(WorkerError, ValueError):
     """A checkpoint is damaged or belongs to another configuration."""

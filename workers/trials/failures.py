@@ -15,6 +15,7 @@ from workers.errors import (
     DataError,
     NotEnoughMemoryError,
     TrainingDivergedError,
+    UnfitWorkerError,
 )
 
 _DETAIL_LINES = 12
@@ -27,6 +28,7 @@ _FAILURES: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (InvalidConfigurationError, FailureKind.INVALID_CONFIGURATION),
     (DataError, FailureKind.DATA_ERROR),
     (CheckpointError, FailureKind.DATA_ERROR),
+    (UnfitWorkerError, FailureKind.DATA_ERROR),
 )
 
 

@@ -37,12 +37,14 @@ class Progress:
     Attributes:
         epochs_trained: By this attempt.
         checkpoint: The key of the last one.
+        artefacts: Key -> digest of the checkpoint and of what else the trial left.
     """
 
     architecture: Architecture | None = None
     device: str = ""
     epochs_trained: int = 0
     checkpoint: str | None = None
+    artefacts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

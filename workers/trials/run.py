@@ -49,6 +49,7 @@ def _outcome(
         seconds=seconds,
         epochs_trained=progress.epochs_trained,
         checkpoint=progress.checkpoint,
+        artefacts=progress.artefacts,
         device=progress.device,
     )
     if isinstance(ended, Failure):
