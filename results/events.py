@@ -256,7 +256,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     Numbers among the metrics that are not finite become null, see `storable`.
     """
     if isinstance(event, Asked):
-        payload = {"request": request_to_json(event.request)}
+        payload: dict[str, Any] = {"request": request_to_json(event.request)}
     elif isinstance(event, Told):
         payload = {"outcome": outcome_to_json(storable(event.outcome))}
     elif isinstance(event, AttemptLost):

@@ -114,6 +114,8 @@ class TrialOutcome:
         epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
         checkpoint: Path relative to the run directory.
         log: Of a failure, the last lines that the training process logged on this trial.
+        artefacts: Of the files that the trial left or went on from, key in the run's store ->
+            digest, as `sha256:` and 64 hexadecimal digits; empty in logs from before it was kept.
         fault: Of a failure, whose it is, where that is known better than from its kind.
     """
 
@@ -131,6 +133,7 @@ class TrialOutcome:
     worker: str = ""
     device: str = ""
     log: tuple[str, ...] = ()
+    artefacts: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
 
     @property
@@ -182,7 +185,7 @@ def request_from_json(value: Mapping[str, Any]) -> TrialRequest:
 
 def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
     """The outcome as a JSON object; `outcome_from_json` is its inverse."""
-    value = asdict(outcome)
+    value = {**asdict(outcome), "artefacts": dict(outcome.artefacts)}
     value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
     value["log"] = list(outcome.log)
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from results.trial import FailureKind, TrialOutcome, TrialRequest
@@ -18,6 +18,9 @@ class TrialRecord:
         losses: Attempts that came to nothing, after which the trial went on.
         worker: Where it ran, or else where it was meant to run.
         outcome: None until it ended; its metrics hold no NaN.
+        given_up: Why it is not tried any more before the run is resumed; empty when it is.
+        loss_by_epoch: Epoch -> the mean training loss, as it was told while it ran.
+        costs_by_epoch: Epoch -> costs on the validation split, where they were measured.
     """
 
     request: TrialRequest
@@ -29,6 +32,9 @@ class TrialRecord:
     outcome: TrialOutcome | None = None
     told_sequence: int | None = None
     told_time: str | None = None
+    given_up: str = ""
+    loss_by_epoch: Mapping[int, float | None] = field(default_factory=dict)
+    costs_by_epoch: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def next_request(self) -> TrialRequest:

@@ -20,7 +20,9 @@ from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    EpochsTrained,
     Event,
+    GivenUp,
     LimitsChanged,
     LoggedEvent,
     Recalled,
@@ -32,6 +34,7 @@ from results.events import (
     Submitted,
     Told,
     WarmStarted,
+    WorkerJudged,
     storable,
 )
 from results.hypervolume import hypervolume
@@ -60,6 +63,8 @@ class RunView:
         wall_seconds: Seconds that coordinators were at work, all sessions together.
         hypervolume: Of the front at the highest rung, in the product of the objectives' units;
             trials above a `max_cost` add nothing.
+        given_up: Trials that are not tried any more before the run is resumed.
+        judged: By address, what was last said of workers that get no trials, or do again.
         history: One point for each trial that ended, in order.
         ledger: What the time of workers went into, lost attempts included.
         last_sequence: Of the last event applied, 0 before the first.
@@ -75,6 +80,8 @@ class RunView:
     n_finished: int = 0
     n_failed: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
+    given_up: set[str] = field(default_factory=set)
+    judged: dict[str, WorkerJudged] = field(default_factory=dict)
     wall_seconds: float = 0.0
     hypervolume: float = 0.0
     history: list[HypervolumePoint] = field(default_factory=list)
@@ -129,8 +136,8 @@ class RunView:
 
     @property
     def n_running(self) -> int:
-        """Trials asked that have not ended."""
-        return len(self.trials) - self.n_finished - self.n_failed
+        """Trials asked that have not ended and are not given up."""
+        return len(self.trials) - self.n_finished - self.n_failed - len(self.given_up)
 
     @property
     def epochs_spent(self) -> int:
@@ -240,6 +247,8 @@ class RunView:
                 self.trials[outcome.trial_id] = replace(trial, losses=losses)
             case Recalled() | SlotsChanged():
                 pass  # the ledger's
+            case GivenUp() | EpochsTrained() | WorkerJudged():
+                self._note(event)
             case Told():
                 self._tell(event, logged)
             case Retrained():
@@ -278,11 +287,30 @@ class RunView:
 
     def _submit(self, event: Submitted) -> None:
         trial = self._known(event.trial_id)
+        self.given_up.discard(event.trial_id)
         self.trials[event.trial_id] = replace(
             trial,
+            given_up="",
             attempts=max(trial.attempts, event.attempt),
             worker=event.worker or trial.worker,
         )
+
+    def _note(self, event: GivenUp | EpochsTrained | WorkerJudged) -> None:
+        match event:
+            case GivenUp(trial_id=trial_id, reason=reason):
+                self.trials[trial_id] = replace(self._known(trial_id), given_up=reason)
+                self.given_up.add(trial_id)
+            case EpochsTrained():
+                self._train(event)
+            case WorkerJudged(worker=worker):
+                self.judged[worker] = event
+
+    def _train(self, event: EpochsTrained) -> None:
+        trial = self._known(event.trial_id)
+        losses = dict(trial.loss_by_epoch) | dict(zip(event.epochs, event.losses, strict=True))
+        costs = dict(trial.costs_by_epoch)
+        costs |= {int(epoch): dict(found) for epoch, found in event.costs.items()}
+        self.trials[event.trial_id] = replace(trial, loss_by_epoch=losses, costs_by_epoch=costs)
 
     def _tell(self, event: Told, logged: LoggedEvent) -> None:
         trial = self._known(event.outcome.trial_id)
@@ -359,7 +387,7 @@ class RunView:
 
     def _require_known(self, event: Event) -> None:
         """Refuse what happens to a trial that was never asked."""
-        if isinstance(event, Submitted):
+        if isinstance(event, Submitted | GivenUp | EpochsTrained):
             self._known(event.trial_id)
         elif isinstance(event, Told | AttemptLost):
             self._known(event.outcome.trial_id)

@@ -28,7 +28,7 @@ class CheckpointError(WorkerError, ValueError):
 
 
 class UnfitWorkerError(WorkerError):
-    """This worker cannot do what another one may: it lacks a file, a library, memory or disk."""
+    """This worker cannot do what another may: it lacks a file that others see, a library, disk."""
 
 
 class LeavingError(WorkerError):

@@ -125,6 +125,9 @@ class TrialJob:
         model: The folder in the store where a retrained model is kept; None during a search.
         constraints: Limit -> the largest value that is trained, from `CONSTRAINTS`.
         function: What the trial does, see `workers.trials.registry`.
+        resume_from: Of the checkpoint to go on from, key in the store -> digest; a worker that
+            sees neither it nor a later one of the same training does not begin anew. Empty where
+            nothing was saved yet, or nobody knows.
         stall_seconds: A training that does not go on for so long is ended and tried elsewhere.
     """
 
@@ -142,6 +145,7 @@ class TrialJob:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
     function: str = FACE_NETWORK
+    resume_from: Mapping[str, str] = field(default_factory=dict)
     stall_seconds: float = 300.0
 
     def __post_init__(self) -> None:
@@ -154,7 +158,11 @@ class TrialJob:
 
 def job_to_json(job: TrialJob) -> dict[str, Any]:
     """The job as a JSON object; `job_from_json` is its inverse."""
-    return {**asdict(job), "request": request_to_json(job.request)}
+    return {
+        **asdict(job),
+        "request": request_to_json(job.request),
+        "resume_from": dict(job.resume_from),
+    }
 
 
 def job_from_json(value: Mapping[str, Any]) -> TrialJob:

@@ -5,6 +5,7 @@ Read `run` from top to bottom; it is the story that ARCHITECTURE.md tells.
 
 from __future__ import annotations
 
+import functools
 import logging
 import platform
 import sys
@@ -23,15 +24,16 @@ from workers.artefacts.store import ArtefactStore
 from workers.data.packs.pack import Pack
 from workers.data.packs.stored import pack_of
 from workers.data.pictures import TrainingSet, choose_device, training_set
-from workers.errors import CollapsedError, LeavingError
+from workers.errors import CheckpointError, CollapsedError, LeavingError
 from workers.evaluation.evaluate import Evaluation, evaluate
 from workers.models import ModelDescription, save_model
 from workers.settings import Split, TrialJob
 from workers.training.checkpoints import (
     Checkpoint,
+    FoundCheckpoint,
+    SavedCheckpoint,
     fingerprint,
-    latest_checkpoint,
-    load_checkpoint,
+    newest_checkpoint,
     save_checkpoint,
 )
 from workers.training.loop import Training, restore, start_training, to_checkpoint, train_epoch
@@ -145,7 +147,7 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
     course = _course(training, trial.data)
     metrics = {**evaluation.metrics, "training": course, "memory": used}
     if job.model is not None:
-        save_model(
+        progress.artefacts |= save_model(
             trial.store, job.model, training.evaluated_network, _description(trial, metrics)
         )
     return _findings(evaluation, network_costs, job.objectives, metrics)
@@ -226,7 +228,12 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
             )
-            progress.checkpoint = save_checkpoint(trial.store, job.checkpoints, checkpoint)
+            _note(
+                progress,
+                save_checkpoint(
+                    trial.store, job.checkpoints, checkpoint, previous=progress.checkpoint
+                ),
+            )
             saved = clock()
             watch.saved()
             if progress.is_to_leave():
@@ -269,13 +276,53 @@ def _helps_to_split(schedule: Schedule, error: Exception) -> bool:
 
 
 def _latest_checkpoint(trial: _Trial, progress: Progress) -> Checkpoint | None:
+    """The configuration's newest checkpoint that it can go on from, noted; None where none is.
+
+    Raises:
+        UnfitWorkerError: The job names one that this worker does not see.
+    """
     job = trial.job
-    key = latest_checkpoint(trial.store, job.checkpoints, up_to_epochs=job.request.epochs)
-    if key is None:
+    found = newest_checkpoint(
+        trial.store,
+        job.checkpoints,
+        expected_fingerprint=trial.fingerprint,
+        up_to_epochs=job.request.epochs,
+        resume_from=job.resume_from,
+        prove=functools.partial(_prove, trial),
+    )
+    if found is None:
         return None
-    checkpoint = load_checkpoint(trial.store, key, expected_fingerprint=trial.fingerprint)
-    progress.checkpoint = key
-    return checkpoint
+    _note(progress, found.file)
+    return found.checkpoint
+
+
+def _prove(trial: _Trial, found: FoundCheckpoint) -> None:
+    """Find out whether the training takes the checkpoint's states.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    job = trial.job
+    training = start_training(
+        trial.candidate, job.training, data=trial.data, seed=job.request.seed
+    )
+    try:
+        restore(training, found.checkpoint)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        if failure_kind(error) is FailureKind.OUT_OF_MEMORY:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"checkpoint {trial.store.describe(found.file.key)} does not fit its network "
+            f"({reason}); remove it"
+        ) from error
+
+
+def _note(progress: Progress, file: SavedCheckpoint) -> None:
+    """Let the trial's outcome name the file as the last checkpoint."""
+    progress.artefacts.pop(progress.checkpoint or "", None)
+    progress.checkpoint = file.key
+    progress.artefacts[file.key] = file.digest
 
 
 def _memory_plan(trial: _Trial, checkpoint: Checkpoint | None) -> MemoryPlan:

@@ -56,6 +56,7 @@ class Progress:
     Attributes:
         epochs_trained: By this attempt.
         checkpoint: The key of the last one.
+        artefacts: Key -> digest of the checkpoint and of what else the trial left.
         phase: `preparing`, `training` or `evaluating`.
         epoch: Epochs done since the very beginning of the training.
         step: Steps done of the next one.
@@ -74,6 +75,7 @@ class Progress:
     device: str = ""
     epochs_trained: int = 0
     checkpoint: str | None = None
+    artefacts: dict[str, str] = field(default_factory=dict)
     phase: str = "preparing"
     epoch: int = 0
     step: int = 0
@@ -134,11 +136,11 @@ class TrialFunction:
     Attributes:
         name: As in `TrialJob.function`.
         costs: Evaluation settings -> the objectives that it measures under them.
-        requirements: Job -> what its worker must prove.
+        requirements: Device, data and location of the artefacts -> what a worker must prove.
         module: Of the function `run`, a `Run`; loaded by the training process only.
     """
 
     name: str
     costs: Callable[[EvaluationSettings], tuple[str, ...]]
-    requirements: Callable[[TrialJob], Requirements]
+    requirements: Callable[[Device, DataSettings, str], Requirements]
     module: str

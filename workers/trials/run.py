@@ -33,7 +33,7 @@ def run_trial(
     progress = progress or Progress()
     try:
         function = trial_function(job.function)
-        prove(function.requirements(job))
+        prove(function.requirements(job.training.device, job.data, job.artefacts))
         findings = load(function)(job, progress, clock=clock)
         return _outcome(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
@@ -55,6 +55,7 @@ def _outcome(
         seconds=seconds,
         epochs_trained=progress.epochs_trained,
         checkpoint=progress.checkpoint,
+        artefacts=progress.artefacts,
         device=progress.device,
     )
     if isinstance(ended, Failure):
