@@ -206,6 +206,7 @@ def searched(case: Case, n_trials: int) -> list[LoggedEvent]:
             store=store,
             view=fold(store.read()),
             requests=RequestFactory(rungs=case.fidelity().rungs, seed=0),
+            reception=Reception(artefacts=open_store("")),
             make_job=job_of,
             limits=Limits(trials=n_trials),
             watchers=(),

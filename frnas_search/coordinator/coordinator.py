@@ -332,7 +332,10 @@ class Coordinator:
 
     def _limit(self) -> StopRequested | None:
         """The limit that is reached, if any."""
-        failing = too_many_failures(self.failures, self._outcomes, n_finished=self.view.n_finished)
+        suspended = (outcome for _, outcome in self.state.suspended.values())
+        failing = too_many_failures(
+            self.failures, [*self._outcomes, *suspended], n_finished=self.view.n_finished
+        )
         if failing is not None:
             return StopRequested(failing, "failed")
         now = self.utc_now()
