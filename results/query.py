@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from results.errors import LogError, ResultsError, RunNotFoundError, SelectionError
+from results.errors import ResultsError, RunNotFoundError
+from results.follow import opened_fold, state_of
 from results.lock import is_locked
 from results.run_directory import RunDirectory, run_directories
 from results.sqlite_store import read_only
-from results.view import RunState, RunView, fold
+from results.view import RunState, RunView
 
 
 def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, RunState]:
@@ -31,19 +32,11 @@ def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, Run
     if not run.exists():
         raise RunNotFoundError(f"{run.path}: there is no run; check its name or folder")
     # Asked before reading: a coordinator that lets go in between has logged its end by then.
-    locked = is_locked(run.path)
+    is_held = is_locked(run.path)
     with read_only(run.events) as log:
-        events = log.read()
-    if not events:
-        raise LogError(f"{run.path}: the run was never started; start it, or remove the folder")
-    if at is not None and not 1 <= at <= len(events):
-        raise SelectionError(f"the run has no event {at}; its events are 1 to {len(events)}")
-    try:
-        view = fold(events[:at])
-    except LogError as error:
-        raise LogError(f"{run.events}: {error}") from error
-    is_now = view.last_sequence == len(events)
-    return view, "stopped" if is_now and view.state == "running" and not locked else view.state
+        view = opened_fold(run, log, at=at).view
+        is_now = at is None or view.last_sequence == log.last_sequence()
+    return view, state_of(view, is_held=is_held) if is_now else view.state
 
 
 def list_runs(runs_directory: Path) -> list[dict[str, Any]]:
@@ -71,6 +64,6 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     return row | {
         "state": state,
         "updated": view.updated,
-        "front_size": len(view.front()),
+        "front_size": view.front_size,
         "hypervolume": view.hypervolume,
     }

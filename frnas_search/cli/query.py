@@ -86,19 +86,9 @@ def status_command(
 
     Example: frnas status demo --json
     """
-    from results.documents import status_document
-    from results.query import load_view
-    from results.run_directory import resolve_run
+    from frnas_search.cli.glance import print_status
 
-    found = resolve_run(run, runs_directory=runs)
-    view, state = load_view(found)
-    document = status_document(view, run=found.name, state=state, limits=view.limits)
-    if as_json:
-        _print_json(document)
-    else:
-        from frnas_search.cli.run_tables import status_table
-
-        print_table(status_table(document))
+    print_status(run, as_json=as_json, runs=runs)
 
 
 def trials_command(
