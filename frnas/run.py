@@ -155,9 +155,9 @@ class Run:
         from results.errors import SelectionError
 
         view, _ = self._view()
-        for trial in view.trials.values():
-            if trial.request.config_id == config_id:
-                return dict(trial.request.configuration)
+        for row in view.trials.rows.values():
+            if row.config_id == config_id:
+                return dict(view.trials[row.trial_id].request.configuration)
         raise SelectionError(
             f"run {self.name} has no configuration {config_id!r}; the column `config_id` of "
             "`trials()` has those there are"

@@ -360,7 +360,8 @@ def _front_entry(view: RunView, trial: TrialRecord) -> Document:
 
 def _rung(view: RunView, state: RunState, rung: int) -> Document:
     tally = view.trials.tallies.get(rung, RungTally())
-    n_open = tally.n_asked - tally.n_finished - tally.n_failed
+    n_given_up = sum(view.trials.rows[trial_id].rung == rung for trial_id in view.given_up)
+    n_open = tally.n_asked - tally.n_finished - tally.n_failed - n_given_up
     return {
         "rung": rung,
         "epochs": view.rungs[rung],

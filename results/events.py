@@ -88,13 +88,62 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLost:
-    """An attempt came to nothing that says anything of the configuration; the trial goes on.
+    """An attempt came to nothing that says anything of the configuration yet; the trial goes on.
 
     Attributes:
         outcome: Of this attempt, with a failure; `seconds` is how long it held its slot.
+        progressed: Whether it left a later checkpoint than the one that it began with.
     """
 
     outcome: TrialOutcome
+    progressed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A trial is not tried any more in this session, and nobody knows of what it failed.
+
+    The optimizer is told nothing; a resumed run hands the trial out again.
+
+    Attributes:
+        reason: In words.
+    """
+
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerJudged:
+    """A worker gets no trials for now, or gets them again.
+
+    Attributes:
+        worker: Its address.
+        verdict: `unfit` cannot show what trials need, `benched` fails what others can do, `fit`
+            has shown it again.
+        reason: In one sentence, with the remedy.
+    """
+
+    worker: str
+    verdict: Literal["fit", "unfit", "benched"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochsTrained:
+    """Epochs that an attempt has finished since the last such event.
+
+    Attributes:
+        epochs: Counted from the very beginning of the training, rising.
+        losses: The mean loss of each.
+        costs: Epoch -> costs on the validation split, of those that were measured.
+    """
+
+    trial_id: str
+    attempt: int
+    epochs: tuple[int, ...]
+    losses: tuple[float | None, ...]
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +222,9 @@ Event: TypeAlias = (
     | Asked
     | Submitted
     | AttemptLost
+    | GivenUp
+    | WorkerJudged
+    | EpochsTrained
     | Recalled
     | SlotsChanged
     | Told
@@ -204,9 +256,12 @@ def event_to_json(event: Event) -> dict[str, Any]:
     Numbers among the metrics that are not finite become null, see `storable`.
     """
     if isinstance(event, Asked):
-        payload = {"request": request_to_json(event.request)}
-    elif isinstance(event, Told | AttemptLost):
+        payload: dict[str, Any] = {"request": request_to_json(event.request)}
+    elif isinstance(event, Told):
         payload = {"outcome": outcome_to_json(storable(event.outcome))}
+    elif isinstance(event, AttemptLost):
+        outcome = outcome_to_json(storable(event.outcome))
+        payload = {"outcome": outcome, "progressed": event.progressed}
     elif isinstance(event, Retrained):
         payload = asdict(event) | {"outcome": outcome_to_json(storable(event.outcome))}
     else:
@@ -272,7 +327,12 @@ def _told(payload: Mapping[str, Any]) -> Told:
 
 
 def _attempt_lost(payload: Mapping[str, Any]) -> AttemptLost:
-    return AttemptLost(outcome=outcome_from_json(payload["outcome"]))
+    return AttemptLost(**{**payload, "outcome": outcome_from_json(payload["outcome"])})
+
+
+def _epochs_trained(payload: Mapping[str, Any]) -> EpochsTrained:
+    lists = {name: tuple(payload[name]) for name in ("epochs", "losses")}
+    return EpochsTrained(**{**payload, **lists})
 
 
 def _recalled(payload: Mapping[str, Any]) -> Recalled:
@@ -294,6 +354,9 @@ _KIND_OF: dict[type[Event], str] = {
     Asked: "asked",
     Submitted: "submitted",
     AttemptLost: "attempt_lost",
+    GivenUp: "given_up",
+    WorkerJudged: "worker_judged",
+    EpochsTrained: "epochs_trained",
     Recalled: "recalled",
     SlotsChanged: "slots_changed",
     Told: "told",
@@ -310,6 +373,9 @@ _DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
     "asked": _asked,
     "submitted": lambda payload: Submitted(**payload),
     "attempt_lost": _attempt_lost,
+    "given_up": lambda payload: GivenUp(**payload),
+    "worker_judged": lambda payload: WorkerJudged(**payload),
+    "epochs_trained": _epochs_trained,
     "recalled": _recalled,
     "slots_changed": lambda payload: SlotsChanged(**payload),
     "told": _told,

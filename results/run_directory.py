@@ -58,6 +58,11 @@ class RunDirectory:
         return self.path / "pareto.json"
 
     @property
+    def live(self) -> Path:
+        """What the run is doing right now, to look at."""
+        return self.path / "live.json"
+
+    @property
     def artefacts(self) -> str:
         """Location of the store of checkpoints and models, the same from every folder."""
         return str(self.path.absolute())

@@ -22,6 +22,7 @@ from results.events import (
     Retrained,
     RunOpened,
     WarmStarted,
+    WorkerJudged,
     event_from_json,
     event_to_json,
 )
@@ -170,6 +171,8 @@ def view_to_json(view: RunView) -> dict[str, Any]:
         "warm_started": view.warm_started and event_to_json(view.warm_started),
         "limits": dict(view.limits),
         "failures": {str(kind): n for kind, n in view.failures.items()},
+        "given_up": sorted(view.given_up),
+        "judged": [event_to_json(event) for event in view.judged.values()],
         "config_seconds": view.config_seconds,
         "without_gain": view.without_gain,
         "retrained": [event_to_json(event) for event in view.retrained],
@@ -195,6 +198,8 @@ def view_from_json(value: dict[str, Any], *, read: ReadEvents | None) -> RunView
         limits=value["limits"],
         trials=trials,
         failures=Counter({FailureKind(kind): n for kind, n in value["failures"].items()}),
+        given_up=set(value["given_up"]),
+        judged={event.worker: event for event in map(_judged, value["judged"])},
         ledger=ledger_from_json(value["ledger"], trials.rows.values()),
         retrained=[_retrained(event) for event in value["retrained"]],
         last_event=_logged_from_json(value["last_event"]),
@@ -212,6 +217,12 @@ def view_from_json(value: dict[str, Any], *, read: ReadEvents | None) -> RunView
 def _warm_started(value: dict[str, Any] | None) -> WarmStarted | None:
     event = None if value is None else event_from_json(value)
     assert event is None or isinstance(event, WarmStarted)
+    return event
+
+
+def _judged(value: dict[str, Any]) -> WorkerJudged:
+    event = event_from_json(value)
+    assert isinstance(event, WorkerJudged)
     return event
 
 

@@ -17,7 +17,9 @@ from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    EpochsTrained,
     Event,
+    GivenUp,
     LimitsChanged,
     LoggedEvent,
     Recalled,
@@ -29,6 +31,7 @@ from results.events import (
     Submitted,
     Told,
     WarmStarted,
+    WorkerJudged,
     storable,
 )
 from results.front import GrowingFront
@@ -60,6 +63,8 @@ class RunView:
         trials: By trial id, in the order they were asked. A view that follows a log reads records
             from it when they are asked for; `trials.rows` is always there.
         wall_seconds: Seconds that coordinators were at work, all sessions together.
+        given_up: Trials that are not tried any more before the run is resumed.
+        judged: By address, what was last said of workers that get no trials, or do again.
         history: One point for each trial that ended, in order.
         ledger: What the time of workers went into, lost attempts included.
         last_sequence: Of the last event applied, 0 before the first.
@@ -78,6 +83,8 @@ class RunView:
     n_finished: int = 0
     n_failed: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
+    given_up: set[str] = field(default_factory=set)
+    judged: dict[str, WorkerJudged] = field(default_factory=dict)
     wall_seconds: float = 0.0
     history: list[HypervolumePoint] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
@@ -146,8 +153,8 @@ class RunView:
 
     @property
     def n_running(self) -> int:
-        """Trials asked that have not ended."""
-        return len(self.trials) - self.n_finished - self.n_failed
+        """Trials asked that have not ended and are not given up."""
+        return len(self.trials) - self.n_finished - self.n_failed - len(self.given_up)
 
     @property
     def epochs_spent(self) -> int:
@@ -265,10 +272,13 @@ class RunView:
         match event:
             case Asked():
                 self._ask(event, logged)
-            case Submitted() | AttemptLost():
+            case Submitted() | AttemptLost() | GivenUp() | EpochsTrained():
                 self.trials.take(logged)
+                self._note(event)
             case Recalled() | SlotsChanged():
                 pass  # the ledger's
+            case WorkerJudged():
+                self.judged[event.worker] = event
             case Told():
                 self._tell(event, logged)
             case Retrained():
@@ -302,6 +312,13 @@ class RunView:
                 f"the run has {len(self.rungs)}; the log is damaged, restore it from a copy"
             )
         self.trials.take(logged)
+
+    def _note(self, event: Event) -> None:
+        """Keep of a trial's event what is asked of all trials at once."""
+        if isinstance(event, GivenUp):
+            self.given_up.add(event.trial_id)
+        elif isinstance(event, Submitted):
+            self.given_up.discard(event.trial_id)
 
     def _tell(self, event: Told, logged: LoggedEvent) -> None:
         row = self.trials.take(logged)

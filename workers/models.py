@@ -20,6 +20,7 @@ from results.trial import Configuration
 from search_space.build import build_network
 from search_space.candidate import SpaceSettings, settings_from_json
 from search_space.definition.decode import decode
+from workers.artefacts.digest import digest_of
 from workers.artefacts.directory import DirectoryStore
 from workers.artefacts.store import ArtefactStore
 from workers.errors import CheckpointError
@@ -81,12 +82,11 @@ class EmbeddingNetwork(nn.Module):
 
 def save_model(
     store: ArtefactStore, folder: str, network: nn.Module, description: ModelDescription
-) -> str:
-    """Keep both files and return the key of `model.json`, which is written last."""
+) -> dict[str, str]:
+    """Keep both files; their keys and digests, `model.json`, which is written last, at the end."""
     weights = safetensors.torch.save(
         {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     )
-    store.write(f"{folder}/{WEIGHTS_NAME}", weights)
     content = {
         "schema": SCHEMA,
         **asdict(description),
@@ -95,9 +95,13 @@ def save_model(
         "input": "aligned faces, (b, channels, image_size, image_size), pixels 0..255",
         "output": "embeddings (b, embedding_size), L2-normalised; compare by inner product",
     }
-    key = f"{folder}/{DESCRIPTION_NAME}"
-    store.write(key, json_bytes(content))
-    return key
+    files = {
+        f"{folder}/{WEIGHTS_NAME}": weights,
+        f"{folder}/{DESCRIPTION_NAME}": json_bytes(content),
+    }
+    for key, written in files.items():
+        store.write(key, written)
+    return {key: digest_of(written) for key, written in files.items()}
 
 
 def load_model(path: Path | str) -> EmbeddingNetwork:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STOPPED = 130
+_SAME_SIGNAL_SECONDS = 3.0
+"""`timeout` and some schedulers send SIGTERM to a process and to its group."""
 _EXIT_CODES = {"finished": 0, "stopped": _STOPPED, "failed": 1}
 
 Scheduler = Annotated[
@@ -270,9 +273,20 @@ def _logged_to_file(search: Search) -> Iterator[None]:
 
 
 def _listen(stop: StopSignal) -> None:
-    """Let SIGINT and SIGTERM ask to stop, from now on; before, they end the process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.request())
+    """Let SIGINT and SIGTERM ask to stop, from now on; before, they end the process.
+
+    Whoever sends SIGTERM, as clusters do, kills soon after: then trials save themselves.
+    """
+    told: list[float] = []
+
+    def end(*_: object) -> None:
+        now = time.monotonic()
+        if not told or now - told[-1] > _SAME_SIGNAL_SECONDS:
+            stop.request(urgently=True)
+        told.append(now)
+
+    signal.signal(signal.SIGINT, lambda *_: stop.request())
+    signal.signal(signal.SIGTERM, end)
 
 
 def _report(search: Search, *, json_logs: bool) -> None:

@@ -200,6 +200,7 @@ class EvaluationSection(Section):
     open_set: bool = False
     fpir: Annotated[Number, Field(gt=0, lt=1)] = 0.01
     tables: bool = False
+    every_epochs: PositiveInt | None = None
 
     def settings(self) -> EvaluationSettings:
         """The same as the workers' own record."""
@@ -239,6 +240,7 @@ class WorkersSection(Section):
     gpus_per_trial: Literal[1] = 1
     max_attempts: PositiveInt = 3
     checkpoint_gb: PositiveNumber | None = None
+    stall_seconds: Annotated[Number, Field(ge=10)] = 300.0
 
 
 class RunConfig(Section):

@@ -159,6 +159,7 @@ def _jobs(config: RunConfig, prepared: Prepared, run: RunDirectory) -> JobTempla
             "commit": git_commit(),
             "versions": library_versions(),
         },
+        stall_seconds=config.workers.stall_seconds,
     )
 
 

@@ -18,6 +18,7 @@ from frnas_search.coordinator.state import Event, Reissued
 from frnas_search.executors.registry import open_executor
 from frnas_search.launch.blueprint import Blueprint, blueprint_of, opening_event
 from frnas_search.launch.preparation import prepare, warm_start
+from frnas_search.launch.proof import mark, proof_request
 from frnas_search.launch.provenance import library_versions, manifest, utc_now
 from frnas_search.launch.run_entry import (
     begun_directory,
@@ -80,8 +81,10 @@ def new_search(
         SchedulerUnreachableError: No scheduler answers.
     """
     run = blueprint.run
-    with open_executor(blueprint.pool) as executor, begun_directory(run):
+    proof = proof_request(blueprint.jobs)
+    with open_executor(blueprint.pool, proof) as executor, begun_directory(run):
         _write_provenance(blueprint)
+        mark(proof)
         run.events.unlink(missing_ok=True)  # without an event, as was checked
         with (
             SqliteStore.create(run.events) as store,
@@ -127,8 +130,10 @@ def resumed_search(
             request = preparation_request(run_file, runs_directory=run.path.parent)
             earlier = warm_start(request, prepared.space)
         blueprint = blueprint_of(config, prepared, run=run, earlier=earlier)
+        proof = proof_request(blueprint.jobs)
+        mark(proof)
         with (
-            open_executor(blueprint.pool) as executor,
+            open_executor(blueprint.pool, proof) as executor,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
             parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
@@ -153,7 +158,9 @@ def retraining(
     with run_lock(run.path), SqliteStore.open(run.events) as store:
         view = fold(store.read())
         refuse_changes(run, before=view.opened, now=blueprint.opened)
-        with open_executor(blueprint.pool) as executor:
+        proof = proof_request(blueprint.jobs)
+        mark(proof)
+        with open_executor(blueprint.pool, proof) as executor:
             yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
 
 

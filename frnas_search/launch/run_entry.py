@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What may differ when a run is resumed: how long it goes on, through what, and where.
 CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
 _LEFT_BY_A_START = frozenset(
-    {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
+    {"run.yaml", "space.json", "manifest.json", "marker.json", "lock", "logs", "events.sqlite"}
 )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
-from frnas_search.coordinator.publishing import CheckpointCollector, FilePublisher
+from frnas_search.coordinator.publishing import CheckpointCollector, FilePublisher, LivePublisher
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.retrain import Retraining
 from frnas_search.coordinator.state import SearchState
@@ -62,8 +63,11 @@ def wired_search(
     view = fold(log)
     requests = RequestFactory(rungs=view.rungs, seed=blueprint.opened.seed)
     requests.remember(trial.request for trial in view.trials.values())
-    collector = CheckpointCollector(
-        open_store(blueprint.run.artefacts), max_bytes=blueprint.checkpoint_bytes
+    artefacts = open_store(blueprint.run.artefacts)
+    collector = CheckpointCollector(artefacts, max_bytes=blueprint.checkpoint_bytes)
+    reception = Reception(artefacts=artefacts)
+    reception.remember(
+        (trial.request.config_id, trial.outcome) for trial in view.trials.values() if trial.outcome
     )
     return Coordinator(
         state=SearchState(
@@ -76,10 +80,11 @@ def wired_search(
         store=parts.store,
         view=view,
         requests=requests,
+        reception=reception,
         make_job=blueprint.jobs.search_job,
         limits=blueprint.limits,
         failures=blueprint.failures,
-        watchers=(FilePublisher(blueprint.run), collector, *watchers),
+        watchers=(FilePublisher(blueprint.run), collector, _live(blueprint), *watchers),
         stop_signal=stop,
         utc_now=utc_now,
         clock=time.monotonic,
@@ -103,10 +108,12 @@ def wired_retraining(
         store: Of the log; the retraining becomes its only writer.
         stop: Where an operator asks for an end.
     """
+    live = _live(blueprint)
     return Retraining(
+        look=live.write,
         executor=executor,
         store=store,
-        artefacts=open_store(blueprint.run.artefacts),
+        reception=Reception(artefacts=open_store(blueprint.run.artefacts)),
         view=view,
         space=blueprint.jobs.space,
         make_job=blueprint.jobs.retrain_job,
@@ -115,6 +122,10 @@ def wired_retraining(
         utc_now=utc_now,
         clock=time.monotonic,
     )
+
+
+def _live(blueprint: Blueprint) -> LivePublisher:
+    return LivePublisher(blueprint.run, utc_now=utc_now, clock=time.monotonic)
 
 
 def _in_virtual_time(

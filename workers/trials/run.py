@@ -16,18 +16,24 @@ from workers.trials.proof import prove
 from workers.trials.registry import load, trial_function
 
 
-def run_trial(job: TrialJob, *, clock: Callable[[], float] = time.monotonic) -> TrialOutcome:
+def run_trial(
+    job: TrialJob,
+    progress: Progress | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> TrialOutcome:
     """Do what the job's trial function does, and say what became of it.
 
     Args:
         job: What to run.
+        progress: Filled while it goes on, for whoever looks on.
         clock: Seconds that only rise.
     """
     started = clock()
-    progress = Progress()
+    progress = progress or Progress()
     try:
         function = trial_function(job.function)
-        prove(function.requirements(job))
+        prove(function.requirements(job.training.device, job.data, job.artefacts))
         findings = load(function)(job, progress, clock=clock)
         return _outcome(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
@@ -49,8 +55,9 @@ def _outcome(
         seconds=seconds,
         epochs_trained=progress.epochs_trained,
         checkpoint=progress.checkpoint,
+        artefacts=progress.artefacts,
         device=progress.device,
     )
     if isinstance(ended, Failure):
-        return outcome(failure=ended.kind, detail=ended.detail)
+        return outcome(failure=ended.kind, detail=ended.detail, fault=ended.fault)
     return outcome(costs=ended.costs, interval95=ended.interval95, metrics=ended.metrics)

@@ -14,6 +14,9 @@ import results.snapshot
 from results.events import (
     AttemptLost,
     Ended,
+    EpochsTrained,
+    Event,
+    GivenUp,
     LimitsChanged,
     LoggedEvent,
     Recalled,
@@ -21,7 +24,9 @@ from results.events import (
     Retrained,
     SlotsChanged,
     StopRequested,
+    Submitted,
     WarmStarted,
+    WorkerJudged,
 )
 from results.snapshot import (
     LogMark,
@@ -46,6 +51,24 @@ def lost(number: int, attempt: int) -> AttemptLost:
             detail="the worker left",
             seconds=3.0,
         )
+    )
+
+
+def of_a_trial(chance: random.Random, number: int) -> Event:
+    trial_id = f"t{number:04d}"
+    return chance.choice(
+        [
+            lost(number, 1),
+            GivenUp(trial_id=trial_id, reason="no worker can"),
+            Submitted(trial_id=trial_id, attempt=2, worker="tcp://b"),
+            EpochsTrained(
+                trial_id=trial_id,
+                attempt=1,
+                epochs=(1, 2),
+                losses=(0.5, None),
+                costs={"2": {"error": 0.5}},
+            ),
+        ]
     )
 
 
@@ -75,7 +98,7 @@ def play(run, seed: int, n_steps: int) -> list[LoggedEvent]:
             else:
                 run.tell(told, chance.randrange(5) / 4, float(chance.randrange(5)))
         elif what == 8:
-            run.log(lost(chance.choice(open_trials), 1))
+            run.log(of_a_trial(chance, chance.choice(open_trials)))
         else:
             run.log(
                 chance.choice(
@@ -87,6 +110,7 @@ def play(run, seed: int, n_steps: int) -> list[LoggedEvent]:
                         Ended(state="stopped", reason="enough"),
                         Resumed(reissued=(), versions={}),
                         retrained(number),
+                        WorkerJudged(worker="tcp://b", verdict="benched", reason="fails"),
                     ]
                 )
             )

@@ -48,7 +48,8 @@ def trained_network() -> nn.Module:
 
 def saved(folder: Path, network: nn.Module) -> Path:
     """Keep the network as `folder/model`; the path of its description."""
-    return folder / save_model(DirectoryStore(folder), "model", network, DESCRIPTION)
+    *_, key = save_model(DirectoryStore(folder), "model", network, DESCRIPTION)
+    return folder / key
 
 
 def faces() -> torch.Tensor:
@@ -58,7 +59,12 @@ def faces() -> torch.Tensor:
 
 def test_a_saved_model_is_loaded_equal_to_the_bit(tmp_path: Path) -> None:
     network = trained_network()
-    key = save_model(DirectoryStore(tmp_path), "model", network, DESCRIPTION)
+    store = DirectoryStore(tmp_path)
+    files = save_model(store, "model", network, DESCRIPTION)
+    assert files == {
+        key: store.digest(key) for key in ("model/model.safetensors", "model/model.json")
+    }
+    *_, key = files
     loaded = load_model(tmp_path / key)
     assert not loaded.training
     assert loaded.description == DESCRIPTION

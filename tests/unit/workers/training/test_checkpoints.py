@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from workers.errors import CheckpointError
 from workers.training.checkpoints import (
     Checkpoint,
     fingerprint,
-    latest_checkpoint,
     load_checkpoint,
+    newest_checkpoint,
     save_checkpoint,
 )
 
 C1 = "checkpoints/c1"
+NOTHING: Mapping[str, str] = {}
 MINE = fingerprint({"configuration": {"edge1": "3"}, "seed": 0})
 
 
@@ -45,12 +47,27 @@ def checkpoint(epochs: int) -> Checkpoint:
     )
 
 
+def newest(
+    store: DirectoryStore, *, up_to_epochs: int, resume_from: Mapping[str, str] = NOTHING
+) -> str | None:
+    """The key of the checkpoint that a training with the fingerprint `MINE` goes on from."""
+    found = newest_checkpoint(
+        store,
+        C1,
+        expected_fingerprint=MINE,
+        up_to_epochs=up_to_epochs,
+        resume_from=resume_from,
+        prove=lambda _: None,
+    )
+    return None if found is None else found.file.key
+
+
 def epochs_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
 def test_what_is_saved_is_loaded(store: DirectoryStore) -> None:
-    key = save_checkpoint(store, C1, checkpoint(3))
+    key = save_checkpoint(store, C1, checkpoint(3)).key
     assert key == f"{C1}/epochs-0003.pt"
     loaded = load_checkpoint(store, key, expected_fingerprint=MINE)
     assert loaded.epochs == 3
@@ -66,10 +83,10 @@ def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(store: Director
     states = [torch.get_rng_state()]
     within = replace(checkpoint(3), steps=120, loss_sum=torch.tensor(7.5), random_states=states)
     save_checkpoint(store, C1, checkpoint(3))
-    key = save_checkpoint(store, C1, within)
+    key = save_checkpoint(store, C1, within).key
     assert key == f"{C1}/epochs-0003+000120.pt"
-    assert latest_checkpoint(store, C1, up_to_epochs=4) == key
-    assert latest_checkpoint(store, C1, up_to_epochs=3) == f"{C1}/epochs-0003.pt"
+    assert newest(store, up_to_epochs=4) == key
+    assert newest(store, up_to_epochs=3) == f"{C1}/epochs-0003.pt"
     loaded = load_checkpoint(store, key, expected_fingerprint=MINE)
     assert loaded.steps == 120
     assert loaded.loss_sum is not None
@@ -80,7 +97,8 @@ def test_a_checkpoint_within_an_epoch_comes_after_that_before_it(store: Director
 def test_weights_of_groups_and_parts_are_saved_too(store: DirectoryStore) -> None:
     weights = torch.tensor([-0.1, -2.4, -torch.inf], dtype=torch.float64)
     made = replace(checkpoint(3), group_log_weights=weights, n_splits=4)
-    loaded = load_checkpoint(store, save_checkpoint(store, C1, made), expected_fingerprint=MINE)
+    key = save_checkpoint(store, C1, made).key
+    loaded = load_checkpoint(store, key, expected_fingerprint=MINE)
     assert loaded.group_log_weights is not None
     assert torch.equal(loaded.group_log_weights, weights)
     assert loaded.n_splits == 4
@@ -89,7 +107,7 @@ def test_weights_of_groups_and_parts_are_saved_too(store: DirectoryStore) -> Non
 def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(
     store: DirectoryStore,
 ) -> None:
-    key = save_checkpoint(store, C1, checkpoint(3))
+    key = save_checkpoint(store, C1, checkpoint(3)).key
     path = store.fetch(key)
     content = torch.load(path, weights_only=True)
     del content["group_log_weights"], content["n_splits"]
@@ -100,14 +118,14 @@ def test_a_checkpoint_from_before_there_were_groups_and_parts_is_read(
 def test_the_latest_is_never_one_beyond_the_asked_epochs(store: DirectoryStore) -> None:
     for epochs in (3, 9):
         save_checkpoint(store, C1, checkpoint(epochs))
-    assert latest_checkpoint(store, C1, up_to_epochs=27) == f"{C1}/epochs-0009.pt"
-    assert latest_checkpoint(store, C1, up_to_epochs=9) == f"{C1}/epochs-0009.pt"
-    assert latest_checkpoint(store, C1, up_to_epochs=8) == f"{C1}/epochs-0003.pt"
-    assert latest_checkpoint(store, C1, up_to_epochs=2) is None
+    assert newest(store, up_to_epochs=27) == f"{C1}/epochs-0009.pt"
+    assert newest(store, up_to_epochs=9) == f"{C1}/epochs-0009.pt"
+    assert newest(store, up_to_epochs=8) == f"{C1}/epochs-0003.pt"
+    assert newest(store, up_to_epochs=2) is None
 
 
 def test_a_folder_that_does_not_exist_has_no_checkpoint(store: DirectoryStore) -> None:
-    assert latest_checkpoint(store, "checkpoints/none", up_to_epochs=9) is None
+    assert newest(store, up_to_epochs=9) is None
 
 
 def test_the_newest_two_are_kept_and_the_one_just_written(
@@ -126,7 +144,7 @@ def test_a_damaged_file_is_passed_over_with_a_warning(
     store: DirectoryStore, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     save_checkpoint(store, C1, checkpoint(3))
-    key = save_checkpoint(store, C1, checkpoint(9))
+    key = save_checkpoint(store, C1, checkpoint(9)).key
     path = store.fetch(key)
     content = bytearray(path.read_bytes())
     if damage == "flipped":
@@ -136,14 +154,14 @@ def test_a_damaged_file_is_passed_over_with_a_warning(
         content = content[: len(content) // 2 if damage == "cut" else 0]
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert latest_checkpoint(store, C1, up_to_epochs=9) == f"{C1}/epochs-0003.pt"
+        assert newest(store, up_to_epochs=9) == f"{C1}/epochs-0003.pt"
     assert "epochs-0009.pt is damaged" in caplog.text
 
 
 def test_a_checkpoint_of_another_training_is_refused_by_what_differs(
     store: DirectoryStore,
 ) -> None:
-    key = save_checkpoint(store, C1, checkpoint(3))
+    key = save_checkpoint(store, C1, checkpoint(3)).key
     other = fingerprint({"configuration": {"edge1": "4"}, "seed": 1})
     with pytest.raises(CheckpointError, match="configuration, seed differ"):
         load_checkpoint(store, key, expected_fingerprint=other)
