@@ -185,8 +185,12 @@ def _command(code: Path, runs: Path, words: tuple[str, ...]) -> tuple[float, int
     """Seconds of wall time and peak bytes of one call."""
     command = [sys.executable, "-m", "frnas_search.cli.main", words[0], "big", *words[1:]]
     begin = time.perf_counter()
+    # In the folder of the code: Python looks for packages there first.
     process = subprocess.Popen(
-        [*command, "--runs", str(runs)], env=_environment(code), stdout=subprocess.DEVNULL
+        [*command, "--runs", str(runs)],
+        cwd=code,
+        env=_environment(code),
+        stdout=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
@@ -266,7 +270,10 @@ def _served(code: Path, runs: Path) -> Iterator[tuple[int, int]]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "frnas_search.cli.main", "serve", str(runs)]
     server = subprocess.Popen(
-        [*command, "--port", str(port)], env=_environment(code), stderr=subprocess.DEVNULL
+        [*command, "--port", str(port)],
+        cwd=code,
+        env=_environment(code),
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(port)

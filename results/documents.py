@@ -159,7 +159,7 @@ def trials_document(
         page: Some of them; by default all.
     """
     listing = trial_listing(view, run=run, state=state, failed_only=failed_only, page=page)
-    return listing.head | {"trials": list(listing.trials())}
+    return listing.document()
 
 
 def trial_listing(
@@ -221,6 +221,10 @@ class TrialListing:
     def trials(self) -> Iterator[Document]:
         """The trials, a few of them in memory at a time."""
         return (_trial(trial, self.state) for trial in self.known.records_of(self.rows))
+
+    def document(self) -> Document:
+        """The whole of it."""
+        return self.head | {"trials": list(self.trials())}
 
 
 def pareto_csv(document: Document) -> str:

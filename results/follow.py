@@ -7,15 +7,17 @@ which nobody needs and everybody can make again.
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from results.errors import LogError, RunNotFoundError, SelectionError
+from results.errors import LogError, ResultsError, RunNotFoundError, SelectionError
 from results.lock import is_locked
 from results.snapshot import LogMark, kept_view, write_snapshot
 from results.sqlite_store import read_only
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from results.sqlite_store import SqliteReader
     from results.view import RunState
 
+_SHARE = 40
+"""A snapshot is written after this part of a long log."""
 _WORTH_A_SNAPSHOT = 2_000
 """Events that whoever folded them spares the next one; fewer are folded in a moment."""
 
@@ -46,6 +50,12 @@ class RunFollower:
         self._place: tuple[int, ...] = ()
         self._change = -1
         self._fold: Fold | None = None
+        self._n_folds = 0
+
+    @property
+    def n_folds(self) -> int:
+        """How often the log was read from its beginning: another number, maybe another log."""
+        return self._n_folds
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[RunView, RunState]]:
@@ -138,6 +148,46 @@ class Followers:
             follower.close()
 
 
+class SnapshotKeeper:
+    """Keeps the view of the one who writes the log, every so many events; costs no event anything.
+
+    Args:
+        run: The run's folder.
+        every: Events between two snapshots, at least; a long log has more, so that all snapshots
+            together take no longer than the log is long.
+    """
+
+    def __init__(self, run: RunDirectory, *, every: int = 500) -> None:
+        self._run = run
+        self._every = every
+        self._sequence = 0
+        self._checksum = 0
+
+    def changed(self, view: RunView, *, is_end: bool) -> None:
+        """Take note of an event that is in the log and in the view.
+
+        Args:
+            view: As of the event.
+            is_end: Whether no other is to be expected soon.
+        """
+        n_new = view.last_sequence - self._sequence
+        if is_end or n_new >= max(self._every, view.last_sequence // _SHARE):
+            # Whoever cannot write here will hear of it by what matters more.
+            with contextlib.suppress(OSError, ResultsError):
+                self._keep(view)
+
+    def _keep(self, view: RunView) -> None:
+        with read_only(self._run.events) as log:
+            checksum = log.checksum(
+                up_to=view.last_sequence, after=self._sequence, checksum=self._checksum
+            )
+        self._sequence = view.last_sequence
+        if checksum is None:
+            raise LogError(f"{self._run.events}: it lacks events that were written to it")
+        self._checksum = checksum
+        keep(self._run, Fold(view, checksum))
+
+
 @dataclass(slots=True)
 class Fold:
     """A view and the checksum of the log up to its last event."""
@@ -161,6 +211,17 @@ class Fold:
             return False
         self.take(log)
         return True
+
+
+def shared_followers() -> Followers:
+    """Those of this process, for all its parts."""
+    return _followers_of(os.getpid())
+
+
+@cache
+def _followers_of(_process: int) -> Followers:
+    # A forked child must not use what its parent has open.
+    return Followers()
 
 
 def opened_fold(run: RunDirectory, log: SqliteReader, *, at: int | None = None) -> Fold:

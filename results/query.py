@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from results.errors import ResultsError, RunNotFoundError
-from results.follow import opened_fold, state_of
+from results.follow import Followers, opened_fold, state_of
 from results.lock import is_locked
 from results.run_directory import RunDirectory, run_directories
 from results.sqlite_store import read_only
@@ -39,16 +41,20 @@ def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, Run
     return view, state_of(view, is_held=is_held) if is_now else view.state
 
 
-def list_runs(runs_directory: Path) -> list[dict[str, Any]]:
+def list_runs(runs_directory: Path, followers: Followers | None = None) -> list[dict[str, Any]]:
     """One row for each run under a folder, by name.
+
+    Args:
+        runs_directory: The folder; need not exist.
+        followers: What is followed already, for whoever asks again and again.
 
     Each has `name`, `state`, `updated`, `front_size`, `hypervolume` and `error`. A run that cannot
     be read has its reason in `error` and None elsewhere; one that can has None there.
     """
-    return [_row(run) for run in run_directories(runs_directory)]
+    return [_row(run, followers) for run in run_directories(runs_directory)]
 
 
-def _row(run: RunDirectory) -> dict[str, Any]:
+def _row(run: RunDirectory, followers: Followers | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": run.name,
         "state": None,
@@ -58,12 +64,28 @@ def _row(run: RunDirectory) -> dict[str, Any]:
         "error": None,
     }
     try:
-        view, state = load_view(run)
+        with reading(run, followers) as (view, state):
+            return row | {
+                "state": state,
+                "updated": view.updated,
+                "front_size": view.front_size,
+                "hypervolume": view.hypervolume,
+            }
     except ResultsError as error:
         return row | {"error": str(error)}
-    return row | {
-        "state": state,
-        "updated": view.updated,
-        "front_size": view.front_size,
-        "hypervolume": view.hypervolume,
-    }
+
+
+@contextmanager
+def reading(
+    run: RunDirectory, followers: Followers | None = None, *, at: int | None = None
+) -> Iterator[tuple[RunView, RunState]]:
+    """`load_view` for the time of the block, from what is followed already where that helps.
+
+    Raises:
+        As `load_view`.
+    """
+    if followers is None or at is not None:
+        yield load_view(run, at=at)
+        return
+    with followers.of(run).reading() as found:
+        yield found

@@ -186,13 +186,17 @@ class SqliteReader:
             after = rows[-1][0]
             yield LogPart([_logged_event(row, self._path) for row in rows], checksum)
 
-    def checksum(self, *, up_to: int) -> int | None:
+    def checksum(self, *, up_to: int, after: int = 0, checksum: int = 0) -> int | None:
         """Of all events up to one, every byte of them; None where the log has no such event.
+
+        Args:
+            up_to: The last event that counts.
+            after: The last whose bytes are known already.
+            checksum: Of the log up to `after`.
 
         Raises:
             LogError: The log is damaged.
         """
-        checksum, after = 0, 0
         while rows := _rows(self._connection, self._path, after, up_to, _PART):
             checksum, after = _prefix_checksum(rows, checksum), rows[-1][0]
         return checksum if after == up_to else None

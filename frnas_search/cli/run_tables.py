@@ -126,7 +126,7 @@ def importance_table(document: Document, *, most: int = 15) -> Table:
 
 def trials_table(document: Document) -> Table:
     """A `frnas.trials/1` document, a row for each trial."""
-    table = _table(title=f"{document['run']}: {len(document['trials'])} trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'trials')}")
     _columns(
         table, ("trial", "configuration", "epochs", "state", "tries", "seconds", "result"), right=5
     )
@@ -149,7 +149,7 @@ def failures_table(document: Document) -> Table:
     Attempts that were lost before the one that counted have rows of their own.
     """
     failed = [trial for trial in document["trials"] if trial["failure"] is not None]
-    table = _table(title=f"{document['run']}: {len(failed)} failed trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'failed trials', len(failed))}")
     _columns(
         table,
         ("trial", "epochs", "attempt", "seconds", "failure", "worker", "message and last lines"),
@@ -219,6 +219,15 @@ def hypervolume_text(document: Document, *, digits: int) -> str:
     error = document.get("hypervolume_error")
     text = f"{document['hypervolume']:.{digits}g}"
     return text if error is None else f"{text} ± {error:.2g} (estimated)"
+
+
+def _which(document: Document, what: str, n_shown: int | None = None) -> str:
+    """How many trials are shown, and which of them where there are more."""
+    n_trials = len(document["trials"]) if n_shown is None else n_shown
+    offset, total = document.get("offset", 0), document.get("total", n_trials)
+    if n_trials >= total or not n_trials:
+        return f"{n_trials} {what}"
+    return f"{what} {offset + 1} to {offset + n_trials} of {total}"
 
 
 def _table(*, title: str) -> Table:

@@ -11,6 +11,7 @@ from frnas_search.coordinator.jobs import CHECKPOINTS, checkpoint_folder
 from results.atomic import write_json_atomically, write_text_atomically
 from results.documents import pareto_csv, pareto_document
 from results.events import Ended, Resumed, RunOpened, Told
+from results.follow import SnapshotKeeper
 from results.live import Live, live_document
 from results.trial import FailureKind
 from workers.trials.messages import heartbeat_to_json
@@ -106,6 +107,20 @@ class LivePublisher:
         # A full disk must not end a search for something that is only to look at.
         with contextlib.suppress(OSError):
             write_json_atomically(self._run.live, live_document(live))
+
+
+class SnapshotPublisher:
+    """Keeps what the log says beside it, so that whoever looks need not read it all."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._keeper = SnapshotKeeper(run)
+
+    def changed(self, view: RunView, logged: LoggedEvent) -> None:
+        """Write a snapshot now and then, and at the end."""
+        self._keeper.changed(view, is_end=isinstance(logged.event, Ended))
+
+    def tick(self, view: RunView, attendance: Attendance) -> None:
+        """Nothing; snapshots follow events."""
 
 
 class CheckpointCollector:
