@@ -29,6 +29,8 @@ class RunStatus:
         best: Objective -> its least cost at the highest rung; None before there is one.
         front_size: Points of the Pareto front.
         hypervolume: Of the front, in the product of the objectives' units.
+        hypervolume_error: Its standard error where it is estimated, as with many objectives; None
+            where it is exact.
         epochs_spent: Epochs trained, those of lost attempts included.
         gpu_seconds: Seconds on devices, those of lost attempts included.
         wall_seconds: Seconds that coordinators were at work.
@@ -51,6 +53,7 @@ class RunStatus:
     gpu_seconds: float
     wall_seconds: float
     limits: Mapping[str, Any]
+    hypervolume_error: float | None = None
 
 
 def status_of(document: Mapping[str, Any]) -> RunStatus:
@@ -69,6 +72,7 @@ def status_of(document: Mapping[str, Any]) -> RunStatus:
         best={name: entry and entry["cost"] for name, entry in best.items()},
         front_size=document["front_size"],
         hypervolume=document["hypervolume"],
+        hypervolume_error=document.get("hypervolume_error"),
         epochs_spent=document["epochs_spent"],
         gpu_seconds=document["gpu_seconds"],
         wall_seconds=document["wall_seconds"],

@@ -8,9 +8,9 @@ Every second of a slot is in one place: it led to a result (useful), did again w
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from results.events import (
     Asked,
@@ -26,8 +26,14 @@ from results.events import (
 from results.trial import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from results.events import LoggedEvent
-    from results.trial import TrialOutcome, TrialRequest
+    from results.trial import TrialOutcome
+    from results.trials import TrialRow
+
+_OF_ROWS = ("_requests", "_told")
+"""What a run's trials say as well."""
 
 
 class Waste(NamedTuple):
@@ -67,13 +73,18 @@ class Ledger:
     _accounted: float = 0.0
     _n_slots: int = 0
     _time: str = ""
-    _requests: dict[str, TrialRequest] = field(default_factory=dict)
+    _requests: dict[str, tuple[str, int]] = field(default_factory=dict)
     _open: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _unkept: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _trained: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds_reported: float = 0.0
     _epochs_reported: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums as JSON values; `ledger_from_json` is the inverse."""
+        kept = (item.name for item in fields(self) if item.name not in _OF_ROWS)
+        return {name: getattr(self, name) for name in kept}
 
     @property
     def seconds(self) -> float:
@@ -95,7 +106,7 @@ class Ledger:
         event = logged.event
         match event:
             case Asked(request=request):
-                self._requests.setdefault(request.trial_id, request)
+                self._requests.setdefault(request.trial_id, (request.config_id, request.epochs))
             case Submitted(trial_id=trial_id):
                 self._lose(trial_id)  # of logs that do not tell the loss itself
                 self._open[trial_id] = logged.time
@@ -157,8 +168,8 @@ class Ledger:
 
     def _needed(self, trial_id: str) -> int:
         """Epochs that a trial adds to what its configuration had been trained to."""
-        request = self._requests[trial_id]
-        return max(0, request.epochs - self._trained[request.config_id])
+        config_id, epochs = self._requests[trial_id]
+        return max(0, epochs - self._trained[config_id])
 
     def _tell(self, outcome: TrialOutcome) -> None:
         if outcome.trial_id in self._told:
@@ -183,8 +194,8 @@ class Ledger:
         self.repeated += repeated
         self.useful += outcome.seconds - repeated
         self._keep(outcome.trial_id, self._seconds_of(needed - trained, outcome))
-        request = self._requests[outcome.trial_id]
-        self._trained[request.config_id] = max(self._trained[request.config_id], request.epochs)
+        config_id, epochs = self._requests[outcome.trial_id]
+        self._trained[config_id] = max(self._trained[config_id], epochs)
 
     def _keep(self, trial_id: str, seconds: float) -> None:
         """Move what a lost attempt had left in a checkpoint from lost to useful."""
@@ -203,6 +214,23 @@ class Ledger:
     def _account(self, seconds: float) -> None:
         if self._slot_seconds is not None:
             self._accounted += seconds
+
+
+def ledger_from_json(value: Mapping[str, Any], rows: Iterable[TrialRow]) -> Ledger:
+    """The ledger that `to_json` wrote, also after a trip through JSON text.
+
+    Args:
+        value: What was written.
+        rows: Of the run's trials, as of the same event.
+    """
+    ledger = Ledger(**value)
+    ledger._unkept = defaultdict(float, value["_unkept"])
+    ledger._trained = defaultdict(int, value["_trained"])
+    for row in rows:
+        ledger._requests[row.trial_id] = (row.config_id, row.epochs)
+        if row.told_sequence is not None:
+            ledger._told.add(row.trial_id)
+    return ledger
 
 
 def _seconds_between(before: str, after: str) -> float:

@@ -131,9 +131,9 @@ def _running(view: RunView, now: str, live: Live | None) -> list[dict[str, Any]]
     """The trials that run, with what they last said of themselves."""
     said = {trial["trial_id"]: trial for trial in (live.trials if live else ())}
     rows = []
-    for trial_id, trial in view.trials.items():
-        if trial.outcome is not None or trial.given_up:
-            continue
+    open_ids = [trial_id for trial_id in view.trials.open if trial_id not in view.given_up]
+    for trial in view.trials.records(open_ids):
+        trial_id = trial.request.trial_id
         heard = dict(said.get(trial_id, {}))
         rows.append(
             {

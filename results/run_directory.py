@@ -48,6 +48,11 @@ class RunDirectory:
         return self.path / "events.sqlite"
 
     @property
+    def snapshot(self) -> Path:
+        """What the log says, kept for whoever looks next; can be removed at any time."""
+        return self.path / "snapshot.jsonl"
+
+    @property
     def pareto(self) -> Path:
         """The current front."""
         return self.path / "pareto.json"

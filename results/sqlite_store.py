@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from results.atomic import sync
@@ -26,6 +27,8 @@ from results.events import Event, LoggedEvent, event_from_json, event_to_json
 SCHEMA_VERSION = 2
 
 _BUSY_SECONDS = 10.0
+_PART = 2_000
+"""Events that are in memory at once when a whole log is read."""
 _SCHEMA = """
 BEGIN;
 CREATE TABLE events (
@@ -143,6 +146,13 @@ class SqliteStore:
         self.close()
 
 
+class LogPart(NamedTuple):
+    """Some events in order, and the checksum of the whole log up to the last of them."""
+
+    events: list[LoggedEvent]
+    checksum: int
+
+
 class SqliteReader:
     """A reader of one log, also while a writer in another process appends to it."""
 
@@ -157,6 +167,69 @@ class SqliteReader:
             LogError: The log is damaged.
         """
         return _read(self._connection, self._path, after=after, up_to=up_to)
+
+    def parts(
+        self, *, after: int = 0, up_to: int | None = None, checksum: int = 0
+    ) -> Iterator[LogPart]:
+        """The events with after < sequence <= up_to, some thousand at a time, as of now.
+
+        Args:
+            after: The last event that is known already.
+            up_to: The last that is wanted; by default the log's.
+            checksum: Of the log up to `after`.
+
+        Raises:
+            LogError: The log is damaged.
+        """
+        while rows := _rows(self._connection, self._path, after, up_to, _PART):
+            checksum = _prefix_checksum(rows, checksum)
+            after = rows[-1][0]
+            yield LogPart([_logged_event(row, self._path) for row in rows], checksum)
+
+    def checksum(self, *, up_to: int, after: int = 0, checksum: int = 0) -> int | None:
+        """Of all events up to one, every byte of them; None where the log has no such event.
+
+        Args:
+            up_to: The last event that counts.
+            after: The last whose bytes are known already.
+            checksum: Of the log up to `after`.
+
+        Raises:
+            LogError: The log is damaged.
+        """
+        while rows := _rows(self._connection, self._path, after, up_to, _PART):
+            checksum, after = _prefix_checksum(rows, checksum), rows[-1][0]
+        return checksum if after == up_to else None
+
+    def select(self, sequences: Sequence[int]) -> list[LoggedEvent]:
+        """The events with these sequences, rising.
+
+        Raises:
+            LogError: The log lacks one, or is damaged.
+        """
+        found: list[LoggedEvent] = []
+        for begin in range(0, len(sequences), _PART):
+            part = sequences[begin : begin + _PART]
+            marks = ", ".join("?" * len(part))
+            query = f"SELECT * FROM events WHERE sequence IN ({marks}) ORDER BY sequence"  # noqa: S608 (marks only)
+            with _explained(self._path):
+                rows = self._connection.execute(query, tuple(part)).fetchall()
+            found += [_logged_event(row, self._path) for row in rows]
+        if len(found) != len(sequences):
+            raise LogError(f"{self._path}: it lacks events that it had; {_RESTORE}")
+        return found
+
+    def change(self) -> int:
+        """A number that is another one after each change by a writer, of this connection only."""
+        with _explained(self._path):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def last_sequence(self) -> int:
+        """Of the last event; 0 without any."""
+        with _explained(self._path):
+            (last,) = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
+        return int(last or 0)
 
     def close(self) -> None:
         """Let go of the log."""
@@ -206,6 +279,24 @@ def _read(
     with _explained(path):
         rows = connection.execute(query + " ORDER BY sequence", limits).fetchall()
     return [_logged_event(row, path) for row in rows]
+
+
+def _rows(
+    connection: sqlite3.Connection, path: Path, after: int, up_to: int | None, limit: int
+) -> list[tuple[Any, ...]]:
+    """Rows as they are stored; SQLite turns nothing into text that is not looked at."""
+    query = "SELECT * FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
+    last = sys.maxsize if up_to is None else up_to
+    with _explained(path):
+        return connection.execute(query, (after, last, limit)).fetchall()
+
+
+def _prefix_checksum(rows: Sequence[tuple[Any, ...]], checksum: int) -> int:
+    """Of a log that has the checksum given, and then these rows."""
+    for _, time, kind, payload, *_ in rows:
+        text = f"{time}\0{kind}\0{payload}\0"
+        checksum = zlib.crc32(text.encode("utf-8", "surrogatepass"), checksum)
+    return checksum
 
 
 def _logged_event(row: tuple[Any, ...], path: Path) -> LoggedEvent:

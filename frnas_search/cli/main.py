@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from frnas_search.cli.glance import glance
 from frnas_search.cli.refusal import refuse
 from frnas_search.errors import InstallationError
 from frnas_search.installation import require_own_packages
@@ -13,6 +16,8 @@ def main() -> None:
         require_own_packages()
     except InstallationError as error:
         refuse(str(error))
+    if glance(sys.argv[1:]):
+        return
     from frnas_search.cli.app import run  # loads all of them
 
     run()

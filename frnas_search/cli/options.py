@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frnas_search.cli.printing import print_table as print_table
 from frnas_search.errors import SearchError
 from results.run_directory import RUNS_DIRECTORY
 
@@ -46,18 +46,3 @@ def require_host(host: str) -> None:
     """
     if not host.strip():
         raise SearchError("--host is empty; give an address, such as 127.0.0.1")
-
-
-def print_table(*tables: object) -> None:
-    """Print tables to standard output, as wide as they need to be where it is no terminal."""
-    from rich.console import Console
-
-    console = Console(
-        width=None if sys.stdout.isatty() else 200,
-        # What is printed holds brackets and colons of its own, in paths and messages.
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )
-    for table in tables:
-        console.print(table)

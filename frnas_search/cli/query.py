@@ -86,25 +86,19 @@ def status_command(
 
     Example: frnas status demo --json
     """
-    from results.documents import status_document
-    from results.query import load_view
-    from results.run_directory import resolve_run
+    from frnas_search.cli.glance import print_status
 
-    found = resolve_run(run, runs_directory=runs)
-    view, state = load_view(found)
-    document = status_document(view, run=found.name, state=state, limits=view.limits)
-    if as_json:
-        _print_json(document)
-    else:
-        from frnas_search.cli.run_tables import status_table
-
-        print_table(status_table(document))
+    print_status(run, as_json=as_json, runs=runs)
 
 
 def trials_command(
     run: RunArgument,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="Only trials that failed.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most trials to print; by default all.")
+    ] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Trials to leave out at the beginning.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     runs: RunsDirectory = DEFAULT_RUNS,
 ) -> None:
@@ -112,20 +106,30 @@ def trials_command(
 
     With --failed also where each failed, on which attempt, and the last lines of its log.
 
-    Example: frnas trials demo --failed
+    Example: frnas trials demo --failed --limit 20
     """
-    from results.documents import trials_document
+    from results.documents import Page, trial_listing
     from results.query import load_view
     from results.run_directory import resolve_run
+    from results.streams import json_pieces
 
     found = resolve_run(run, runs_directory=runs)
     view, state = load_view(found)
-    document = trials_document(view, run=found.name, state=state, failed_only=failed)
+    listing = trial_listing(
+        view,
+        run=found.name,
+        state=state,
+        failed_only=failed,
+        page=Page(offset=offset, limit=limit),
+    )
     if as_json:
-        _print_json(document)
+        for piece in json_pieces(listing.head, "trials", listing.trials(), indent=2):
+            typer.echo(piece, nl=False)
+        typer.echo()
     else:
         from frnas_search.cli.run_tables import failures_table, trials_table
 
+        document = listing.document()
         print_table(failures_table(document) if failed else trials_table(document))
 
 

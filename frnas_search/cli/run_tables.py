@@ -7,17 +7,6 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from search_space.cell import NO_OPERATION
-from search_space.definition.decode import operation_name
-from search_space.definition.hyperparameters import (
-    DAG_TAIL,
-    EDGES,
-    FAMILY,
-    HEAD,
-    MITIGATION,
-    OPTIMIZER,
-)
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -33,8 +22,8 @@ def pareto_table(document: Document) -> Table:
     trials = document["trials"]
     table = _table(
         title=f"{document['run']}: front of {len(document['front'])}, "
-        f"hypervolume {document['hypervolume']:.4g}, {trials['finished']} trials finished, "
-        f"{trials['failed']} failed ({document['state']})"
+        f"hypervolume {hypervolume_text(document, digits=4)}, "
+        f"{trials['finished']} trials finished, {trials['failed']} failed ({document['state']})"
     )
     sizes = () if "parameters" in names else ("parameters",)
     _columns(
@@ -100,7 +89,7 @@ def status_table(document: Document) -> Table:
         ("failures", _listed(document["failures"])),
         *((f"best {name}", _best(best)) for name, best in document["best"].items()),
         ("front", f"{document['front_size']} points"),
-        ("hypervolume", f"{document['hypervolume']:.6g}"),
+        ("hypervolume", hypervolume_text(document, digits=6)),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
         ("slot time", _slot_hours(document["slot_seconds"])),
@@ -137,7 +126,7 @@ def importance_table(document: Document, *, most: int = 15) -> Table:
 
 def trials_table(document: Document) -> Table:
     """A `frnas.trials/1` document, a row for each trial."""
-    table = _table(title=f"{document['run']}: {len(document['trials'])} trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'trials')}")
     _columns(
         table, ("trial", "configuration", "epochs", "state", "tries", "seconds", "result"), right=5
     )
@@ -160,7 +149,7 @@ def failures_table(document: Document) -> Table:
     Attempts that were lost before the one that counted have rows of their own.
     """
     failed = [trial for trial in document["trials"] if trial["failure"] is not None]
-    table = _table(title=f"{document['run']}: {len(failed)} failed trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'failed trials', len(failed))}")
     _columns(
         table,
         ("trial", "epochs", "attempt", "seconds", "failure", "worker", "message and last lines"),
@@ -219,29 +208,26 @@ def baseline_table(answer: Document, *, title: str) -> Table:
 
 def describe_configuration(configuration: Mapping[str, Any]) -> str:
     """A configuration in one short line."""
-    rate = next((v for name, v in configuration.items() if name.startswith("lr_")), None)
-    parts = [
-        _describe_architecture(configuration),
-        str(configuration.get(HEAD, "")),
-        str(configuration.get(OPTIMIZER, "")),
-        f"{rate:.3g}" if isinstance(rate, float) else "",
-        str(configuration.get(MITIGATION, "none")).removeprefix("none"),
-    ]
-    return " ".join(part for part in parts if part)
+    # Knows the search space, which the other tables do without.
+    from frnas_search.cli.configuration_text import described
+
+    return described(configuration)
 
 
-def _describe_architecture(configuration: Mapping[str, Any]) -> str:
-    if all(name in configuration for name in EDGES):
-        edges = [str(configuration[name]) for name in EDGES]
-        return f"{''.join(edges)} ({'-'.join(operation_name(int(edge)) for edge in edges)})"
-    if FAMILY in configuration:
-        return str(configuration.get(f"timm.variant.{configuration[FAMILY]}", "timm"))
-    edges = [
-        f"{name.removeprefix('dag.op.')} {operation}"
-        for name, operation in configuration.items()
-        if name.startswith("dag.op.") and operation != NO_OPERATION
-    ]
-    return f"dag ({', '.join(edges)}; {configuration.get(DAG_TAIL, 'no')} tail)"
+def hypervolume_text(document: Document, *, digits: int) -> str:
+    """A document's hypervolume; of an estimate with its standard error."""
+    error = document.get("hypervolume_error")
+    text = f"{document['hypervolume']:.{digits}g}"
+    return text if error is None else f"{text} ± {error:.2g} (estimated)"
+
+
+def _which(document: Document, what: str, n_shown: int | None = None) -> str:
+    """How many trials are shown, and which of them where there are more."""
+    n_trials = len(document["trials"]) if n_shown is None else n_shown
+    offset, total = document.get("offset", 0), document.get("total", n_trials)
+    if n_trials >= total or not n_trials:
+        return f"{n_trials} {what}"
+    return f"{what} {offset + 1} to {offset + n_trials} of {total}"
 
 
 def _table(*, title: str) -> Table:

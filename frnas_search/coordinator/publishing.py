@@ -11,6 +11,7 @@ from frnas_search.coordinator.jobs import CHECKPOINTS, checkpoint_folder
 from results.atomic import write_json_atomically, write_text_atomically
 from results.documents import pareto_csv, pareto_document
 from results.events import Ended, Resumed, RunOpened, Told
+from results.follow import SnapshotKeeper
 from results.live import Live, live_document
 from results.trial import FailureKind
 from workers.trials.messages import heartbeat_to_json
@@ -108,6 +109,20 @@ class LivePublisher:
             write_json_atomically(self._run.live, live_document(live))
 
 
+class SnapshotPublisher:
+    """Keeps what the log says beside it, so that whoever looks need not read it all."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._keeper = SnapshotKeeper(run)
+
+    def changed(self, view: RunView, logged: LoggedEvent) -> None:
+        """Write a snapshot now and then, and at the end."""
+        self._keeper.changed(view, is_end=isinstance(logged.event, Ended))
+
+    def tick(self, view: RunView, attendance: Attendance) -> None:
+        """Nothing; snapshots follow events."""
+
+
 class CheckpointCollector:
     """Removes checkpoints that nothing will go on from: a checkpoint is as large as two networks.
 
@@ -142,6 +157,8 @@ class CheckpointCollector:
     def _keep_within(self, view: RunView, front: set[str]) -> None:
         sizes: Mapping[str, int] = self._sizes() if self._max_bytes < math.inf else {}
         excess = sum(sizes.values()) - self._max_bytes
+        if excess <= 0.0:
+            return  # before all configurations are put in order, for nothing
         for config_id in _least_promising_first(view):
             if excess <= 0.0:
                 return
@@ -165,12 +182,12 @@ def _least_promising_first(view: RunView) -> list[str]:
     """Configurations without a trial in progress, by the highest rung and then the last end."""
     places: dict[str, tuple[int, int]] = {}
     running = set()
-    for trial in view.trials.values():
-        config_id = trial.request.config_id
-        if trial.told_sequence is None:
+    for row in view.trials.rows.values():
+        config_id = row.config_id
+        if row.told_sequence is None:
             running.add(config_id)
             continue
-        place = (trial.request.rung, trial.told_sequence)
+        place = (row.rung, row.told_sequence)
         places[config_id] = max(place, places.get(config_id, place))
     return sorted(places.keys() - running, key=places.__getitem__)
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
-from frnas_search.coordinator.publishing import CheckpointCollector, FilePublisher, LivePublisher
+from frnas_search.coordinator.publishing import (
+    CheckpointCollector,
+    FilePublisher,
+    LivePublisher,
+    SnapshotPublisher,
+)
 from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.retrain import Retraining
@@ -84,7 +89,13 @@ def wired_search(
         make_job=blueprint.jobs.search_job,
         limits=blueprint.limits,
         failures=blueprint.failures,
-        watchers=(FilePublisher(blueprint.run), collector, _live(blueprint), *watchers),
+        watchers=(
+            FilePublisher(blueprint.run),
+            SnapshotPublisher(blueprint.run),
+            collector,
+            _live(blueprint),
+            *watchers,
+        ),
         stop_signal=stop,
         utc_now=utc_now,
         clock=time.monotonic,
