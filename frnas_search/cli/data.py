@@ -157,14 +157,20 @@ def info_command(
         bool, typer.Option("--json", help="Print JSON, schema frnas.pack-info/1.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read all images and compare the digest.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read all images and compare the digest, also if this was done here before.",
+        ),
     ] = False,
 ) -> None:
     """Say what a pack holds: people, images and groups of each split, digest and warnings.
 
+    A pack that this machine has not read whole yet is compared with its digest first.
+
     Example: frnas data info lfw.pack --verify
     """
-    _print_info(file, is_json=is_json, verify=verify)
+    _print_info(file, is_json=is_json, verify=True, again=verify)
 
 
 @data_app.command("splits")
@@ -251,14 +257,15 @@ def synthetic_command(
     _print_info(out, is_json=False, verify=False)
 
 
-def _print_info(file: Path, *, is_json: bool, verify: bool) -> None:
+def _print_info(file: Path, *, is_json: bool, verify: bool, again: bool = False) -> None:
     from rich.console import Console
 
     from frnas_search.cli.pack_tables import print_pack_info
     from workers.data.packs.info import pack_info
     from workers.data.packs.stored import fetched_pack
 
-    document = pack_info(fetched_pack(str(file), verify=verify), is_verified=verify)
+    pack = fetched_pack(str(file), verify=verify, again=again)
+    document = pack_info(pack, is_verified=verify)
     if is_json:
         typer.echo(json.dumps(document, indent=2))
     else:

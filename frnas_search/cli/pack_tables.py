@@ -22,6 +22,12 @@ def print_pack_info(document: Mapping[str, Any], console: Console) -> None:
     verified = "compared with the images" if document["verified"] else "images not compared"
     _line(console, f"digest {document['digest']} ({verified})")
     _line(console, f"digest of the splits {document['splits_digest']}")
+    if document["not_covered"]:
+        _line(
+            console,
+            f"no digest covers {', '.join(document['not_covered'])}: packed by an older version; "
+            "pack again to have them verified, too",
+        )
     console.print(_table(document))
     pairs = document["pairs"]
     if pairs is not None:

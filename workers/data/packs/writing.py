@@ -29,11 +29,17 @@ from workers.data.packs.table import (
     names_json,
     splits_digest,
 )
-from workers.data.packs.tensor_file import Array, TensorEntry, encode_header, lay_out
+from workers.data.packs.tensor_file import (
+    HEADER_DIGEST,
+    NO_DIGEST,
+    Array,
+    TensorEntry,
+    encode_header,
+    lay_out,
+)
 from workers.errors import DataError
 
 _WARNING_BYTES = 65_536
-_NO_DIGEST = "0" * 64
 PAIR_ROWS = ("first", "second")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -148,7 +154,7 @@ def front_bytes(table: PackTable, shape: tuple[int, int, int]) -> int:
     """
     columns = _columns(table)
     entries = _entries(columns, (len(table.identity), *shape))
-    header = encode_header(entries, _metadata(table, _names(table), _NO_DIGEST))
+    header = encode_header(entries, _metadata(table, _names(table), NO_DIGEST))
     return len(header) + _WARNING_BYTES + sum(values.nbytes for _, values in columns)
 
 
@@ -199,6 +205,7 @@ def _metadata(table: PackTable, names: str, digest: str) -> dict[str, str]:
         "names": names,
         "settings": settings,
         "splits_digest": splits_digest(table.identity, table.identities, table.split),
+        HEADER_DIGEST: NO_DIGEST,
     }
 
 
