@@ -8,15 +8,15 @@ A pack is one safetensors file (format `frnas.pack/1`) with the tensors
     sources         uint8 (n_bytes,)    one line of UTF-8 for each image
     images          uint8 (n_images, channels, size, size)
 
-and the metadata `format`, `digest`, `splits_digest`, `names`, `settings` and `warnings`, the last
-three as JSON.
+and the metadata `format`, `digest`, `splits_digest`, `names`, `settings`, `warnings` and, if
+somebody counted, `account`, the last four as JSON.
 A pack with pairs to verify (`frnas.pairs`) has four tensors more, rows of the pack and their fold:
 
     pairs.first, pairs.second  int32 (n_pairs,)
     pairs.same                 uint8 (n_pairs,)   1 where both show one person
     pairs.fold                 int16 (n_pairs,)
 
-The digest covers all but the settings and the warnings; `splits_digest` covers the splits alone.
+The digest covers all but settings, warnings and account; `splits_digest` covers the splits alone.
 An identity lies in one split only.
 """
 
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from workers.data.formats.pairs import PairList
+from workers.data.packs.account import parse_account
 from workers.data.packs.table import (
     FORMAT,
     SPLITS,
@@ -90,6 +91,8 @@ class Pack:
         source_lines: The sources as stored; see `sources`.
         splits_digest: sha256 of who is in which split, 64 hexadecimal digits.
         pairs: Pairs to verify, by row; None where the pack has none.
+        account: What the source announced and what became of it, as `workers.data.packs.account`
+            writes it; None in packs of sources that nobody counted.
     """
 
     path: Path
@@ -104,6 +107,7 @@ class Pack:
     source_lines: ByteArray
     splits_digest: str
     pairs: PairList | None = None
+    account: Mapping[str, Any] | None = None
 
     @property
     def channels(self) -> int:
@@ -197,7 +201,13 @@ def _build(tensors: TensorFile) -> Pack:
         source_lines=np.asarray(tensors.map("sources")),
         splits_digest=_splits_digest(tensors, identity, identities, split),
         pairs=_build_pairs(tensors, len(images)),
+        account=_build_account(tensors),
     )
+
+
+def _build_account(tensors: TensorFile) -> Mapping[str, Any] | None:
+    text = tensors.metadata.get("account")
+    return None if text is None else parse_account(text)
 
 
 def _splits_digest(
