@@ -201,6 +201,7 @@ def splits_command(
     from workers.data.packs.stored import fetched_pack
 
     check_out(out, overwrite=overwrite)
+    _check_pack(file)
     pack = fetched_pack(str(file))
     write_split_file(out, splits_of(pack))
     typer.echo(f"{out}: digest of the splits {pack.splits_digest}")
@@ -276,11 +277,20 @@ def _print_info(file: Path, *, is_json: bool, verify: bool) -> None:
     from workers.data.packs.info import pack_info
     from workers.data.packs.stored import fetched_pack
 
+    _check_pack(file)
     document = pack_info(fetched_pack(str(file), verify=verify), is_verified=verify)
     if is_json:
         typer.echo(json.dumps(document, indent=2))
     else:
         print_pack_info(document, Console())
+
+
+def _check_pack(file: Path) -> None:
+    """A pipe would be waited for without end."""
+    from workers.data.formats.bounded_file import check_regular
+
+    if file.exists():
+        check_regular(file, "give a pack")
 
 
 @contextmanager

@@ -12,6 +12,10 @@ from PIL import Image
 from workers.data.importing.decoding import is_deep
 from workers.data.sources.source import FaceRow, FaceSource
 
+# Pillow warns of large pictures and refuses larger ones, whatever memory there is; here they are
+# measured against what may be taken.
+Image.MAX_IMAGE_PIXELS = None
+
 _FILE_SHARE = 0.25
 # Pillow keeps 4 bytes of a colour pixel; a progressive JPEG as much again while it is decoded, and
 # so does a conversion. Numbers of 32 bits are copied more often.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import PurePosixPath
 from statistics import median_low
 
@@ -54,9 +53,7 @@ def read_agedb(store: PictureStore, source: str) -> FaceSource:
     ]
     require_rows(rows, source, "12_AlGore_45_m.jpg")
     faces = FaceSource(rows=rows, columns=("gender", "age"), read=opener(store))
-    # All lie in one folder, which is nobody.
-    odd = odd_names(store, rows, "AgeDB")
-    return replace(with_odd_names(faces, odd), people_gaps=())
+    return with_odd_names(faces, odd_names(store, rows, "AgeDB"))
 
 
 def age_bin(age: int) -> str:

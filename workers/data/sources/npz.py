@@ -103,6 +103,9 @@ def _arrays(source: Path, memory_bytes: int) -> dict[str, Array]:
         # Opened here, for numpy leaves a file open that it cannot read.
         with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+    except DataError:
+        # A ValueError too, but with its whole sentence.
+        raise
     except _DAMAGE as error:
         raise DataError(
             f"{source}: not an .npz file of plain arrays ({error}); save it again with numpy.savez"
@@ -130,7 +133,8 @@ def _check_promises(source: Path, memory_bytes: int) -> None:
                     header = read_array_header(stream)
                 except ValueError as error:
                     raise DataError(
-                        f"{source}: array {short(name)} is {error}; save it again with numpy.savez"
+                        f"{source}: array {short(name)} cannot be read ({error}); save it again "
+                        "with numpy.savez"
                     ) from None
             if header.n_bytes != member.file_size:
                 raise DataError(

@@ -121,7 +121,7 @@ def _folder(source: Path) -> Files:
     repeated = [
         name + picture.removeprefix(first)
         for name, first in content.repeated
-        for picture in pictures
+        for picture in sorted(pictures)
         if picture.startswith(f"{first}/")
     ]
     special = [

@@ -43,17 +43,13 @@ def odd_names(store: PictureStore, rows: Sequence[FaceRow], set_name: str) -> Ga
 
 
 def with_odd_names(faces: FaceSource, odd: Gap) -> FaceSource:
-    """The source with a warning about them, and with them in its account."""
+    """The source with a warning about them, and with them in its account.
+
+    Whether a folder of such a name is a person nobody knows, so none is counted.
+    """
     if not odd.names:
         return faces
-    folders = dict.fromkeys(PurePosixPath(name).parent.name for name in odd.names)
-    people = replace(odd, names=[name for name in folders if name])
-    return replace(
-        faces,
-        warnings=(*faces.warnings, odd.sentence()),
-        gaps=(*faces.gaps, odd),
-        people_gaps=(*faces.people_gaps, people),
-    )
+    return replace(faces, warnings=(*faces.warnings, odd.sentence()), gaps=(*faces.gaps, odd))
 
 
 def require_rows(rows: Sequence[FaceRow], place: str, expected: str) -> None:
