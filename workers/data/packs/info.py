@@ -40,6 +40,7 @@ def pack_info(pack: Pack, *, is_verified: bool = False) -> Document:
         "pairs": None if pack.pairs is None else _pairs(pack.pairs),
         "settings": dict(pack.settings),
         "warnings": list(pack.warnings),
+        "account": None if pack.account is None else dict(pack.account),
     }
 
 

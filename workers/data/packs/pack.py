@@ -8,8 +8,8 @@ A pack is one safetensors file (format `frnas.pack/1`) with the tensors
     sources         uint8 (n_bytes,)    one line of UTF-8 for each image
     images          uint8 (n_images, channels, size, size)
 
-and the metadata `format`, `digest`, `splits_digest`, `header_digest`, `names`, `settings` and
-`warnings`, the last three as JSON.
+and the metadata `format`, `digest`, `splits_digest`, `header_digest`, `names`, `settings`,
+`warnings` and, if somebody counted, `account`, the last four as JSON.
 A pack with pairs to verify (`frnas.pairs`) has four tensors more, rows of the pack and their fold:
 
     pairs.first, pairs.second  int32 (n_pairs,)
@@ -33,6 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from workers.data.formats.pairs import PairList
+from workers.data.packs.account import parse_account
 from workers.data.packs.integrity import FileState, changed, file_state, require_intact
 from workers.data.packs.table import (
     FORMAT,
@@ -93,6 +94,8 @@ class Pack:
         state: The file that was opened, as of when it was.
         has_header_digest: Whether a digest covers settings, warnings and layout, too.
         pairs: Pairs to verify, by row; None where the pack has none.
+        account: What the source announced and what became of it, as `workers.data.packs.account`
+            writes it; None in packs of sources that nobody counted.
     """
 
     path: Path
@@ -109,6 +112,7 @@ class Pack:
     state: FileState
     has_header_digest: bool = True
     pairs: PairList | None = None
+    account: Mapping[str, Any] | None = None
 
     @property
     def channels(self) -> int:
@@ -226,7 +230,13 @@ def _build(tensors: TensorFile, state: FileState) -> Pack:
         state=state,
         has_header_digest=HEADER_DIGEST in tensors.metadata,
         pairs=_build_pairs(tensors, len(images)),
+        account=_build_account(tensors),
     )
+
+
+def _build_account(tensors: TensorFile) -> Mapping[str, Any] | None:
+    text = tensors.metadata.get("account")
+    return None if text is None else parse_account(text)
 
 
 def _splits_digest(
