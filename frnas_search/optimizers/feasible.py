@@ -32,19 +32,25 @@ _BLOCK = 2_000
 """Draws that are judged at once."""
 
 _BLOCKS_FOR_EACH = 10
-_BLOCKS_FOR_EACH_GRADED = 2
+_BLOCKS_FOR_EACH_GRADED = 1
 """Of the stream for one proposal, before what is near known ones is tried. Constraints that tell
 how far away a configuration is predict a network's size, a hundred times the time of others, and
 need fewer draws."""
 
-_TIMES_AT_LAST = 10
-"""So many times more are drawn before a search ends for want of another configuration."""
+_TIMES_AT_LAST, _TIMES_AT_FIRST = 10, 50
+"""So many times more are drawn before a search ends for want of another configuration.
+
+The second, for a million in all, where there is not even a first and nothing says where it lies.
+"""
+
+_PROPOSALS_BACK = 50
+"""What was found for the last so many proposals, and not proposed, may still be."""
 
 _MOST_NUMBERED = 2**20
 """Combinations of a finite space that are gone through; a larger one counts as endless."""
 
 _SPREADS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-_N_CHILDREN = 1_000
+_N_CHILDREN, _N_ROUNDS = 300, 3
 _N_NEAREST = 50
 _N_DESCENTS = 30
 _N_OF_DESCENT = 200
@@ -77,9 +83,8 @@ class Stream:
         self._numbering = Numbering(vectors.space)
         n = self._numbering.n
         self._n = n if n is not None and n <= _MOST_NUMBERED else None
-        self._n_read = 0
-        self._found: list[tuple[int, FloatArray]] = []
-        self._refused: list[tuple[FloatArray, FloatArray]] = []
+        self._read: dict[int, FloatArray] = {}
+        self._refused: dict[int, tuple[FloatArray, FloatArray]] = {}
         self.effort = Effort()
 
     @property
@@ -87,16 +92,15 @@ class Stream:
         """How many there are; infinite of an endless space."""
         return math.inf if self._n is None else -(-self._n // _BLOCK)
 
-    def accepted(self, stop: int) -> Iterator[FloatArray]:
-        """What the first blocks hold, shape (k, d), k above 0; read as far as it is wanted."""
-        place = 0
-        while True:
-            while place < len(self._found) and self._found[place][0] < stop:
-                yield self._found[place][1]
-                place += 1
-            if self._n_read >= min(stop, self.n_blocks):
-                return
-            self._read()
+    def accepted(self, start: int, stop: int) -> Iterator[FloatArray]:
+        """What some blocks hold, shape (k, d), k above 0; read as far as it is wanted.
+
+        Of a finite space from the first one on, that none is passed over.
+        """
+        for number in range(start if self._n is None else 0, int(min(stop, self.n_blocks))):
+            found = self._block(number)
+            if len(found):
+                yield found
 
     def nearest(self, stop: int) -> tuple[FloatArray, FloatArray]:
         """Of the first ones those that are the least away from being accepted.
@@ -104,29 +108,28 @@ class Stream:
         Returns:
             Shape (n, d), and how far they are away, shape (n,).
         """
-        while self._n_read < min(stop, self.n_blocks):
-            self._read()
-        kept = self._refused[:stop]
+        for _ in self.accepted(0, stop):
+            pass
+        kept = [self._refused[number] for number in sorted(self._refused) if number < stop]
         vectors = np.vstack([np.empty((0, self._vectors.n_dimensions)), *(v for v, _ in kept)])
         return vectors, np.concatenate([np.empty(0), *(excess for _, excess in kept)])
 
-    def _read(self) -> None:
-        """The next block."""
-        number = self._n_read
+    def _block(self, number: int) -> FloatArray:
+        """What is accepted of a block, shape (k, d)."""
+        if (known := self._read.get(number)) is not None:
+            return known
         drawn = self._drawn(number) if self._n is None else self._numbered(number)
         verdicts = judged(self._accepts, plain_values(self._vectors.space, drawn))
-        n_accepted = int(verdicts.accepted.sum())
-        if n_accepted:
-            self._found.append((number, drawn[verdicts.accepted]))
+        found = self._read[number] = drawn[verdicts.accepted]
         if number < _BLOCKS_FOR_EACH:  # begun from when nothing is known, and never later
-            self._refused.append(_nearest(drawn, verdicts))
-        self._n_read += 1
+            self._refused[number] = _nearest(drawn, verdicts)
         self.effort += Effort(
             drawn=len(drawn),
-            accepted=n_accepted,
+            accepted=len(found),
             refused_by=verdicts.refused_by,
-            is_everything=self._n_read >= self.n_blocks,
+            is_everything=len(self._read) >= self.n_blocks,
         )
+        return found
 
     def _drawn(self, number: int) -> FloatArray:
         generator = np.random.default_rng([self._seed, number, _STREAM])
@@ -188,18 +191,29 @@ class Feasible:
             Shape (k, d); legal. Ends after an effort that grows with n.
         """
         self._n_known = len(known)
-        n_first = self._blocks_for_each * (len(known) + 1)
-        yield from self._told(self._stream.accepted(n_first))
+        n_each = self._blocks_for_each
+        n_first = n_each * (len(known) + 1)
+        # Earlier ones are passed over, or a search that is resumed would read all of them again.
+        start = max(0, n_first - n_each * _PROPOSALS_BACK)
+        yield from self._told(self._stream.accepted(start, n_first))
         if self._stream.n_blocks <= n_first:
             return
         yield from self._near_known(known)
-        n_last = n_first + self._blocks_for_each * _TIMES_AT_LAST
-        yield from self._told(self._stream.accepted(n_last))
+        is_blind = len(known) == 0 and not isinstance(self._accepts, Graded)
+        n_more = _TIMES_AT_FIRST if is_blind else _TIMES_AT_LAST
+        yield from self._told(self._stream.accepted(n_first, n_first + n_each * n_more))
 
     def any(self) -> FloatArray:
         """Some that are accepted, shape (k, d); none where a small effort does not find them."""
-        found = next(self._told(self._stream.accepted(self._blocks_for_each)), None)
+        found = next(self._told(self._stream.accepted(0, self._blocks_for_each)), None)
         return self._descended if found is None else found
+
+    def measured(self, *, n_wanted: int, n_most: int) -> Effort:
+        """Draws until so many are accepted, or so many were drawn, to tell their share."""
+        batches = self._stream.accepted(0, -(-n_most // _BLOCK))
+        while self._stream.effort.accepted < n_wanted and next(batches, None) is not None:
+            pass
+        return self._stream.effort
 
     def around(
         self, wanted: FloatArray, known: FloatArray, generator: np.random.Generator
@@ -212,7 +226,8 @@ class Feasible:
             generator: Of the draws.
         """
         n_blocks = -(-self._blocks_for_each * (len(known) + 1) // _BLOCKS_FOR_EACH)
-        found = list(self._told(self._stream.accepted(n_blocks)))
+        start = max(0, n_blocks - _PROPOSALS_BACK)
+        found = list(self._told(self._stream.accepted(start, n_blocks)))
         parents = self._parents(wanted)
         if len(parents) == 0:
             parents = self._parents(known)
@@ -258,7 +273,7 @@ class Feasible:
             yield self._descended
             return
         generator = np.random.default_rng([self._seed, len(known), _NEAR])
-        for spread in _SPREADS:
+        for spread in _SPREADS * _N_ROUNDS:
             children = self._children(parents, generator, _N_CHILDREN, spread=spread)
             yield children[self._judged(children).accepted]
 
@@ -327,4 +342,4 @@ class Feasible:
             return
         self._told_at = effort.drawn
         share = share_in_words(effort.accepted, effort.drawn)
-        logger.info("within the constraints: %s of the space as it is drawn from", share)
+        logger.info("constraints: within them lies %s of the space as it is drawn from", share)

@@ -33,7 +33,7 @@ Space: TypeAlias = ConfigurationSpace
 # Draws for one proposal, few at first, for the first one nearly always will do. What keeps within
 # constraints may be rarer than that, and is sought in other ways after the first of them.
 _BATCHES = (4, 50, 450, 1500)
-_N_BATCHES_CONSTRAINED = 3
+_N_BATCHES_CONSTRAINED = 2
 
 _N_PROBED = 1000
 _LEAST_LEGAL = 0.02

@@ -82,7 +82,8 @@ class CoveringDesign(AbstractInitialDesign):
 
     def _batches(self, number: int, generator: np.random.Generator) -> Iterator[FloatArray]:
         yield self._candidates.space.initial_design(number, self._seed, generator)
-        yield from self._candidates.drawn(generator)
+        if not self._candidates.is_constrained:  # else what keeps within may be rarer than that
+            yield from self._candidates.drawn(generator)
 
 
 class CountedRandom(AbstractRandomDesign):

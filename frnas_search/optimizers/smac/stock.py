@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _N_CHALLENGERS, _N_LOCAL_SEARCHES = 10_000, 10
 """The facade's defaults."""
 
-_MOST_REFUSED = 64
+_MOST_REFUSED = 24
 """Configurations in a row that are not accepted, after which one that is comes from elsewhere.
 
 SMAC knows no such constraints, and trains its forest once for every eight.
