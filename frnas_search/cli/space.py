@@ -70,7 +70,7 @@ def show_command(
     Example: frnas space show configs/demo.yaml --size 112 --channels 3
     """
     from frnas_search.cli import space_tables
-    from frnas_search.launch.space_samples import sample_statistics
+    from frnas_search.launch.space_samples import sample_statistics, share_within
     from frnas_search.space_documents.report import space_document
     from search_space.definition.space import sample
 
@@ -78,7 +78,10 @@ def show_command(
     limits = config.constraints.limits()
     drawn = sample(prepared.settings, samples, seed=0)
     statistics = sample_statistics(drawn, prepared.settings, prepared.costs, limits)
-    document = space_document(prepared, pictures, statistics, run=config.name, limits=limits)
+    within = share_within(statistics, prepared.settings, prepared.costs, limits)
+    document = space_document(
+        prepared, pictures, statistics, run=config.name, limits=limits, within=within
+    )
     if as_json:
         _print_json(document)
         return
@@ -117,8 +120,9 @@ def sample_command(
 
     Example: frnas space sample configs/demo.yaml -n 5 --build
     """
-    from frnas_search.cli.space_tables import sample_table
-    from frnas_search.space_documents.report import sample_document
+    from frnas_search.cli.space_tables import sample_table, within_lines
+    from frnas_search.launch.space_samples import sample_statistics, share_within
+    from frnas_search.space_documents.report import sample_document, within_record
     from search_space.definition.space import sample
     from workers.processes.candidate_costs import candidate_costs
 
@@ -133,13 +137,17 @@ def sample_command(
             image_size=pictures.image_size,
             measure_throughput=throughput,
         )
-    document = sample_document(
-        drawn, built, prepared, pictures, seed=seed, limits=config.constraints.limits()
-    )
+    limits = config.constraints.limits()
+    statistics = sample_statistics(drawn, prepared.settings, prepared.costs, limits)
+    within = share_within(statistics, prepared.settings, prepared.costs, limits)
+    document = sample_document(drawn, built, prepared, pictures, seed=seed, limits=limits)
+    document |= within_record(within)
     if as_json:
         _print_json(document)
-    else:
-        print_table(sample_table(document))
+        return
+    print_table(sample_table(document))
+    for line in within_lines(document):
+        typer.echo(line)
 
 
 @space_app.command("check")

@@ -21,7 +21,7 @@ from frnas_search.coordinator.failure_limits import (
 )
 from frnas_search.coordinator.judgement import Bench
 from frnas_search.coordinator.limits import Limits, Spent, reached
-from frnas_search.coordinator.optimizer import proposal_of
+from frnas_search.coordinator.optimizer import proposal_of, why_nothing
 from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.reports import EpochReports
 from frnas_search.coordinator.requests import RequestFactory
@@ -228,7 +228,7 @@ class Coordinator:
             return Exhausted(stop)
         proposal = self.optimizer.ask()
         if proposal is None:
-            return Exhausted()
+            return Exhausted(reason=why_nothing(self.optimizer))
         request = self.requests.next(proposal)
         self.log(events.Asked(request=request))
         return Suggested(request)

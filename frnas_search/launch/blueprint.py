@@ -14,11 +14,10 @@ from frnas_search.config.run_config import with_absolute_paths, with_families
 from frnas_search.config.run_file import to_yaml
 from frnas_search.coordinator.jobs import JobTemplate
 from frnas_search.executors.registry import WorkerPool
-from frnas_search.launch.constraints import violations
+from frnas_search.launch.constraints import CostConstraints
 from frnas_search.launch.provenance import git_commit, library_versions, utc_now
 from frnas_search.optimizers.registry import Problem, Sampler
 from results.events import RunOpened
-from search_space.definition.decode import decode
 from search_space.definition.families import families_in_use
 from search_space.definition.space import build_space
 
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
     from frnas_search.coordinator.failure_limits import FailureLimits
     from frnas_search.coordinator.limits import Limits
     from frnas_search.launch.preparation import Prepared
-    from frnas_search.optimizers.pool import Accepts
+    from frnas_search.optimizers.constraint import Accepts
     from results.events import WarmStarted
     from results.run_directory import RunDirectory
-    from search_space.candidate import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +131,7 @@ def _problem(config: RunConfig, prepared: Prepared, earlier: WarmStarted | None)
 
 
 def _accepts(prepared: Prepared, limits: Mapping[str, float]) -> Accepts | None:
-    if not limits:
-        return None
-
-    def accepts(configuration: Mapping[str, Value]) -> bool:
-        candidate = decode(configuration, prepared.space)
-        return not violations(prepared.costs.predicted(candidate), limits)
-
-    return accepts
+    return CostConstraints(prepared.space, prepared.costs, limits) if limits else None
 
 
 def _jobs(config: RunConfig, prepared: Prepared, run: RunDirectory) -> JobTemplate:
