@@ -23,6 +23,7 @@ from results.trial import (
 )
 
 EndState: TypeAlias = Literal["finished", "stopped", "failed"]
+Seal: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class RunOpened:
         stop: Limits in force, name -> number or None.
         max_costs: Objective -> the largest cost that is wanted of it; a trial above does not
             enter the front. Logs from before it was there have none.
+        seal: All that decides results, so that files which are edited later are found out:
+            `run_file` and `manifest`, each a mapping from key path to value. Logs from before it
+            was there have none.
     """
 
     run: str
@@ -51,6 +55,7 @@ class RunOpened:
     at: str
     stop: Mapping[str, Any] = field(default_factory=dict)
     max_costs: Mapping[str, float] = field(default_factory=dict)
+    seal: Seal = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,9 @@ from search_space.candidate import DagSettings, Source, SpaceSettings, Tunable
 from search_space.cell import JOINS, TAILS
 from workers.settings import EvaluationSettings, TrainingSettings
 
+CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
+"""What may differ when a run is resumed: how long it goes on, through what, and where."""
+
 _MOST_EPOCHS = 1_000_000
 
 

@@ -18,7 +18,7 @@ from frnas_search.coordinator.state import Event, Reissued
 from frnas_search.executors.registry import open_executor
 from frnas_search.launch.blueprint import Blueprint, blueprint_of, opening_event
 from frnas_search.launch.preparation import prepare, warm_start
-from frnas_search.launch.provenance import library_versions, manifest, utc_now
+from frnas_search.launch.provenance import library_versions, utc_now
 from frnas_search.launch.run_entry import (
     begun_directory,
     refuse_changes,
@@ -159,17 +159,11 @@ def retraining(
 
 def _write_provenance(blueprint: Blueprint) -> None:
     """Keep what the run came from: its run file, a user's own space, versions and digests."""
-    run, opened = blueprint.run, blueprint.opened
+    run = blueprint.run
     if definition := blueprint.jobs.space.definition:
         write_text_atomically(run.space, definition)
     write_text_atomically(run.run_yaml, blueprint.run_file)
-    record = manifest(
-        run=run.name,
-        seed=opened.seed,
-        data={**opened.data, "pack": blueprint.jobs.data.pack},
-        space=dict(opened.space),
-    )
-    write_json_atomically(run.manifest, record)
+    write_json_atomically(run.manifest, {**blueprint.manifest, "started": utc_now()})
 
 
 def _log_warm_start(coordinator: Coordinator, blueprint: Blueprint) -> None:
