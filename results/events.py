@@ -196,11 +196,15 @@ class LoggedEvent:
     Attributes:
         sequence: 1 for the first event, rising by 1.
         time: UTC, ISO 8601 with a Z.
+        elapsed_seconds: Since its writer opened the log, by a clock that only rises; so a time
+            that was spent is told by the difference of two of one writer, whatever was done to the
+            wall clock between. Of another writer it begins anew; None in logs from before.
     """
 
     sequence: int
     time: str
     event: Event
+    elapsed_seconds: float | None = None
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from results.errors import LogError, ResultsError, RunNotFoundError, SelectionError
+from results.errors import (
+    LogError,
+    ResultsError,
+    RunNotFoundError,
+    SelectionError,
+    ShorterLogError,
+)
 from results.lock import is_locked
 from results.run_directory import RunDirectory, run_directories
-from results.sqlite_store import read_only
+from results.sqlite_store import read_only, why_shorter
 from results.view import RunState, RunView, fold
 
 
@@ -34,6 +40,8 @@ def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, Run
     locked = is_locked(run.path)
     with read_only(run.events) as log:
         events = log.read()
+    if not events and (reason := why_shorter(run.events)) is not None:
+        raise ShorterLogError(f"{reason}; restore it from a copy")
     if not events:
         raise LogError(f"{run.path}: the run was never started; start it, or remove the folder")
     if at is not None and not 1 <= at <= len(events):

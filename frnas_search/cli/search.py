@@ -14,6 +14,7 @@ import typer
 
 from frnas_search.cli.options import (
     DEFAULT_RUNS,
+    AcceptShorterLog,
     JsonLogs,
     RunArgument,
     RunsDirectory,
@@ -79,6 +80,7 @@ def search_command(
     check: Annotated[
         bool, typer.Option("--check", help="Only check the run file, its data and its space.")
     ] = False,
+    accept_shorter_log: AcceptShorterLog = False,
     json_logs: JsonLogs = False,
     verbose: Verbose = False,
 ) -> None:
@@ -92,12 +94,16 @@ def search_command(
     """
     if (run_file is None) == (resume is None):
         raise SearchError("give either a run file or --resume RUN; configs/ has run files")
+    if accept_shorter_log and resume is None:
+        raise SearchError("--accept-shorter-log goes with --resume RUN; leave it out")
     console = prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.coordinator.coordinator import StopSignal
 
     overrides = (*_overrides(set_, scheduler), *_in_virtual_time(virtual_time, slots))
     start = (
-        _new(run_file, runs, overrides) if resume is None else _resumed(resume, runs, overrides)
+        _new(run_file, runs, overrides)
+        if resume is None
+        else _resumed(resume, runs, overrides, accept_shorter_log=accept_shorter_log)
     )
     if check:
         _check(run_file, runs, overrides)
@@ -135,6 +141,7 @@ def retrain_command(
     scheduler: Scheduler = None,
     set_: Set = None,
     runs: RunsDirectory = DEFAULT_RUNS,
+    accept_shorter_log: AcceptShorterLog = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_logs: JsonLogs = False,
     verbose: Verbose = False,
@@ -157,7 +164,9 @@ def retrain_command(
     found = resolve_run(run, runs_directory=runs)
     overrides = _overrides(set_, scheduler)
     stop = StopSignal()
-    with retraining(found, overrides=overrides, stop=stop) as job:
+    with retraining(
+        found, overrides=overrides, stop=stop, accept_shorter_log=accept_shorter_log
+    ) as job:
         _listen(stop)
         chosen = chosen_configurations(job.view, select, job.space)
         n_epochs = epochs or job.view.rungs[-1]
@@ -201,7 +210,9 @@ def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Star
     )
 
 
-def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
+def _resumed(
+    text: str, runs: Path, overrides: tuple[str, ...], *, accept_shorter_log: bool
+) -> _Start:
     from frnas_search.launch.opening import resumed_search
     from results.run_directory import resolve_run
 
@@ -209,7 +220,11 @@ def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
     return _Start(
         run.name,
         lambda watchers, stop: resumed_search(
-            run, overrides=overrides, watchers=watchers, stop=stop
+            run,
+            overrides=overrides,
+            watchers=watchers,
+            stop=stop,
+            accept_shorter_log=accept_shorter_log,
         ),
     )
 

@@ -106,10 +106,19 @@ def resumed_search(
     overrides: tuple[str, ...],
     watchers: Sequence[Watcher],
     stop: StopSignal,
+    accept_shorter_log: bool = False,
 ) -> Iterator[Search]:
     """An earlier run, to be continued from its log.
 
+    Args:
+        run: Its directory.
+        overrides: Limits and workers, `a.b=c` each.
+        watchers: Who looks on.
+        stop: Where an operator asks for an end.
+        accept_shorter_log: Go on also where the log has lost its end, from what is left.
+
     Raises:
+        ShorterLogError: The log has lost its end, and that is not accepted.
         RunChangedError: Data, space or objectives are not those of the run.
         RunFileError: An override is wrong, or changes what a resumed run may not change.
         RunLockedError: Another coordinator is at work on it.
@@ -117,7 +126,10 @@ def resumed_search(
     """
     run_file = resumed_file(run, overrides)
     prepared = prepare(preparation_request(run_file))
-    with run_lock(run.path), SqliteStore.open(run.events) as store:
+    with (
+        run_lock(run.path),
+        SqliteStore.open(run.events, accept_shorter=accept_shorter_log) as store,
+    ):
         log = store.read()
         view = fold(log)
         config = with_fixed_workers(run_file.config)
@@ -140,7 +152,11 @@ def resumed_search(
 
 @contextlib.contextmanager
 def retraining(
-    run: RunDirectory, *, overrides: tuple[str, ...], stop: StopSignal
+    run: RunDirectory,
+    *,
+    overrides: tuple[str, ...],
+    stop: StopSignal,
+    accept_shorter_log: bool = False,
 ) -> Iterator[Retraining]:
     """A retraining of configurations of the run; starts workers like the search did.
 
@@ -150,7 +166,10 @@ def retraining(
     run_file = resumed_file(run, overrides)
     prepared = prepare(preparation_request(run_file))
     blueprint = blueprint_of(run_file.config, prepared, run=run, earlier=None)
-    with run_lock(run.path), SqliteStore.open(run.events) as store:
+    with (
+        run_lock(run.path),
+        SqliteStore.open(run.events, accept_shorter=accept_shorter_log) as store,
+    ):
         view = fold(store.read())
         refuse_changes(run, before=view.opened, now=blueprint.opened)
         with open_executor(blueprint.pool) as executor:
