@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from results.errors import LogError
 from results.objectives import Objective
@@ -189,6 +190,31 @@ Event: TypeAlias = (
 )
 
 
+class Moment(NamedTuple):
+    """When something was, by the wall clock and by the clock of the log's writer.
+
+    Attributes:
+        time: UTC, ISO 8601 with a Z; empty where it is not known.
+        elapsed_seconds: As of `LoggedEvent`.
+    """
+
+    time: str = ""
+    elapsed_seconds: float | None = None
+
+    def seconds_until(self, later: Moment) -> float:
+        """Seconds from here to a later moment of the same writer, never below 0.
+
+        Without both readings of the writer's clock it is the wall clock's, which people and
+        machines set forward and back.
+        """
+        if self.elapsed_seconds is not None and later.elapsed_seconds is not None:
+            return max(0.0, later.elapsed_seconds - self.elapsed_seconds)
+        if not self.time or not later.time:
+            return 0.0
+        before, after = (datetime.fromisoformat(moment.time) for moment in (self, later))
+        return max(0.0, (after - before).total_seconds())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
     """An event with its place in the log.
@@ -205,6 +231,11 @@ class LoggedEvent:
     time: str
     event: Event
     elapsed_seconds: float | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """When it was logged."""
+        return Moment(self.time, self.elapsed_seconds)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

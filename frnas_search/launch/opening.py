@@ -25,7 +25,7 @@ from frnas_search.launch.run_entry import (
     refuse_other_run,
     resumed_file,
 )
-from frnas_search.launch.wiring import OpenParts, wired_retraining, wired_search
+from frnas_search.launch.wiring import OpenParts, elapsed_clock, wired_retraining, wired_search
 from frnas_search.optimizers.registry import open_optimizer
 from results.atomic import write_json_atomically, write_text_atomically
 from results.events import LimitsChanged, LoggedEvent, Resumed
@@ -87,11 +87,12 @@ def new_search(
             SqliteStore.create(run.events) as store,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
+            clock = elapsed_clock()
             opened = replace(blueprint.opened, at=utc_now())  # now that there are workers
-            store.append(opened, time=opened.at)
+            store.append(opened, time=opened.at, elapsed_seconds=clock())
             log = store.read()
             FilePublisher(run).publish(fold(log))
-            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            parts = OpenParts(optimizer=optimizer, executor=executor, store=store, clock=clock)
             coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
             for watcher in watchers:
                 watcher.changed(coordinator.view, log[0])
@@ -143,7 +144,9 @@ def resumed_search(
             open_executor(blueprint.pool) as executor,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
-            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            parts = OpenParts(
+                optimizer=optimizer, executor=executor, store=store, clock=elapsed_clock()
+            )
             coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
             first = _take_over(coordinator, log, limits=blueprint.opened.stop)
             _log_warm_start(coordinator, blueprint)
