@@ -73,7 +73,9 @@ def search_command(
     slots: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials at once in virtual time; by default as many as workers.local."
+            min=1,
+            max=100_000,
+            help="Trials at once in virtual time; by default as many as workers.local.",
         ),
     ] = None,
     runs: RunsDirectory = DEFAULT_RUNS,
@@ -131,9 +133,12 @@ def retrain_command(
             "published ones by name, such as SMAC_301.",
         ),
     ] = "knee",
-    seeds: Annotated[int, typer.Option(min=1, help="Models for each configuration.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Models for each configuration.")
+    ] = 3,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="By default the search's maximal epochs.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="By default the search's maximal epochs."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace models of another length.")
@@ -243,6 +248,9 @@ def _in_virtual_time(is_virtual: bool, slots: int | None) -> tuple[str, ...]:  #
 
 
 def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:
+    from datetime import UTC, datetime
+
+    from frnas_search.config.reading import without_past_deadline
     from frnas_search.config.requests import preparation_request
     from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.preparation import prepare
@@ -250,8 +258,8 @@ def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> Non
 
     if run_file is None:
         raise RunFileError("--check needs a run file")
-    request = preparation_request(read_run_file(run_file, overrides), runs_directory=runs)
-    prepared = prepare(request)
+    found = without_past_deadline(read_run_file(run_file, overrides), now=datetime.now(UTC))
+    prepared = prepare(preparation_request(found, runs_directory=runs))
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
     if prepared.warm_started is not None:
         typer.echo(f"{run_file}: search.warm_start: {describe_warm_start(prepared.warm_started)}")

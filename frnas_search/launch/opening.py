@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from frnas_search.config.reading import without_past_deadline
 from frnas_search.config.requests import preparation_request
 from frnas_search.config.run_config import with_fixed_workers
 from frnas_search.coordinator.publishing import FilePublisher
@@ -61,6 +63,7 @@ def planned_search(run_file: RunFile, runs_directory: Path) -> Blueprint:
         RunFileError: The run file, its data or its space have faults.
         RunExistsError: The directory holds another run.
     """
+    run_file = without_past_deadline(run_file, now=datetime.now(UTC))
     run = RunDirectory(runs_directory / run_file.config.name)
     if not run_file.unknown:  # its name may have a fault, and a fault is told first
         refuse_other_run(run)
