@@ -39,6 +39,7 @@ Size = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=4096,
         metavar="PIXELS",
         help="Side of the pictures, instead of opening the data of the run file.",
     ),
@@ -56,7 +57,8 @@ def show_command(
     run_file: RunFile,
     *,
     samples: Annotated[
-        int, typer.Option(min=1, help="Configurations over which shares are counted.")
+        int,
+        typer.Option(min=1, max=1_000_000, help="Configurations over which shares are counted."),
     ] = 10_000,
     set_: Set = None,
     size: Size = None,
@@ -98,8 +100,12 @@ def show_command(
 def sample_command(
     run_file: RunFile,
     *,
-    n: Annotated[int, typer.Option("-n", min=1, help="Configurations to draw.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other configurations.")] = 0,
+    n: Annotated[
+        int, typer.Option("-n", min=1, max=1_000_000, help="Configurations to draw.")
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other configurations.")
+    ] = 0,
     build: Annotated[
         bool, typer.Option("--build", help="Build each network, without memory for its weights.")
     ] = False,
@@ -154,7 +160,9 @@ def sample_command(
 def check_command(
     run_file: RunFile,
     *,
-    samples: Annotated[int, typer.Option(min=1, help="Configurations to draw.")] = 1000,
+    samples: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Configurations to draw.")
+    ] = 1000,
     set_: Set = None,
     size: Size = None,
     channels: Channels = None,

@@ -98,7 +98,7 @@ class Coordinator:
         view: As of the log's last event.
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
-        clock: Seconds that only rise.
+        clock: Seconds since the log was opened, that only rise.
         reception: Looks whether what trials leave is there.
     """
 
@@ -343,7 +343,7 @@ class Coordinator:
             now=datetime.fromisoformat(now),
             epochs=self.view.epochs_spent,
             gpu_seconds=self.view.gpu_seconds,
-            wall_seconds=self.view.wall_seconds_at(now),
+            wall_seconds=self.view.wall_seconds_at(now, self.clock()),
             trials_since_gain=self.view.trials_since_gain,
             trials_in_flight=self.view.n_may_end_plateau(self.limits.plateau or 0),
         )
@@ -371,9 +371,11 @@ class Coordinator:
         Raises:
             LogError: The log cannot be written; nothing has changed.
         """
-        time = self.utc_now()
-        sequence = self.store.append(event, time=time)
-        logged = events.LoggedEvent(sequence=sequence, time=time, event=event)
+        time, elapsed = self.utc_now(), self.clock()
+        sequence = self.store.append(event, time=time, elapsed_seconds=elapsed)
+        logged = events.LoggedEvent(
+            sequence=sequence, time=time, event=event, elapsed_seconds=elapsed
+        )
         self.view.apply(logged)
         for watcher in self.watchers:
             watcher.changed(self.view, logged)
