@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import random
+import tempfile
 import time
 import traceback
 import zlib

@@ -43,10 +43,11 @@ class Run:
         Raises:
             ResultsError: The log cannot be read.
         """
-        from results.documents import status_document
+        from results.run_directory import RunDirectory
+        from results.status import current_status
 
         with self._reading() as (view, state):
-            document = status_document(view, run=self.name, state=state, limits=view.limits)
+            document = current_status(RunDirectory(self.path), view, state)
         return status_of(document)
 
     def front(

@@ -25,6 +25,10 @@ class RunStatus:
         n_finished: Trials with costs, of all rungs.
         n_failed: Trials that failed.
         n_running: Trials in progress.
+        n_lost: Trials that are not tried any more before the run is resumed.
+        running: Each trial in progress, as in the document `frnas.status/1`: epoch, loss, speed,
+            seconds left.
+        seconds_left: At the pace so far; None where nobody can tell, or nothing runs.
         failures: Kind of failure -> number of trials.
         best: Objective -> its least cost at the highest rung; None before there is one.
         front_size: Points of the Pareto front.
@@ -77,4 +81,7 @@ def status_of(document: Mapping[str, Any]) -> RunStatus:
         gpu_seconds=document["gpu_seconds"],
         wall_seconds=document["wall_seconds"],
         limits={name: limit for name, limit in document["limits"].items() if limit is not None},
+        n_lost=trials["lost"],
+        running=tuple(document["running"]),
+        seconds_left=document["seconds_left"],
     )

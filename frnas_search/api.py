@@ -27,7 +27,6 @@ from results.documents import (
     Page,
     pareto_document,
     runs_document,
-    status_document,
     trials_document,
 )
 from results.errors import LogError, ResultsError, RunNotFoundError, SelectionError
@@ -36,6 +35,7 @@ from results.query import list_runs
 from results.run_directory import RunDirectory
 from results.schema import SchemaName, schema
 from results.selection import max_costs
+from results.status import current_status
 from results.streams import json_lines
 from results.view import RunState, RunView
 
@@ -159,7 +159,7 @@ def _add_runs(app: FastAPI, desk: _Desk) -> None:
         """Trials, epochs and GPU time spent, failures by kind, limits and the best so far."""
 
         def make(view: RunView, state: RunState) -> Document:
-            return status_document(view, run=run, state=state, limits=view.limits)
+            return current_status(desk.run(run), view, state)
 
         def work() -> Answer:
             return desk.answers.document(desk.run(run), ("status",), make, long="progress")

@@ -324,6 +324,7 @@ def _counts(view: RunView, state: RunState) -> dict[str, int]:
         "finished": view.n_finished,
         "failed": view.n_failed,
         "running": view.n_running if state == "running" else 0,
+        "lost": len(view.given_up),
     }
 
 
@@ -408,7 +409,7 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
         "told": trial.told_time,
         "costs": None if trial.costs is None else dict(trial.costs),
         "failure": None if trial.failure is None else str(trial.failure),
-        "detail": outcome.detail if outcome else "",
+        "detail": outcome.detail if outcome else trial.given_up,
         "seconds": outcome.seconds if outcome else 0.0,
         "epochs_trained": outcome.epochs_trained if outcome else 0,
         "device": outcome.device if outcome else "",
@@ -428,6 +429,8 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
 
 
 def _trial_state(trial: TrialRecord, state: RunState) -> str:
+    if trial.outcome is None and trial.given_up:
+        return "lost"
     if trial.outcome is None:
         return "running" if state == "running" else "interrupted"
     return "finished" if trial.failure is None else "failed"

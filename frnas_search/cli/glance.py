@@ -59,13 +59,15 @@ def print_status(run: str, *, as_json: bool, runs: Path) -> None:
     Raises:
         ResultsError: There is no such run, or its log cannot be read.
     """
-    from results.documents import status_document
     from results.query import load_view
     from results.run_directory import resolve_run
+    from results.status import current_status
 
     found = resolve_run(run, runs_directory=runs)
     view, state = load_view(found)
-    document = status_document(view, run=found.name, state=state, limits=view.limits)
+    document = current_status(found, view, state)
+    if "log_warning" in document:
+        sys.stderr.write(f"frnas: warning: {document['log_warning']}\n")
     if as_json:
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
         sys.stdout.write(f"{text}\n")

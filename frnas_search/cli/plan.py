@@ -57,9 +57,9 @@ def plan_command(
     from frnas_search.config.requests import preparation_request
     from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.preparation import prepare
-    from frnas_search.launch.provenance import utc_now
     from frnas_search.plan.forecast import forecast
     from frnas_search.plan.plan import Plan, plan_document, sampled_sizes
+    from results.clock import utc_now
 
     pace = _pace(from_run, seconds_per_epoch, runs)
     found = read_run_file(run_file, tuple(set_ or ()))

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from frnas_search.launch.provenance import utc_now
 from frnas_search.optimizers.warm_start import describe_warm_start
+from results.clock import utc_now
 from results.events import (
     AttemptLost,
     Ended,

@@ -77,8 +77,9 @@ def status_table(document: Document) -> Table:
         (
             "trials",
             f"{trials['finished']} finished, {trials['running']} running, "
-            f"{trials['failed']} failed",
+            f"{trials['failed']} failed" + _lost(trials),
         ),
+        *_running_rows(document),
         *(
             (
                 f"rung {rung['rung']} ({rung['epochs']} epochs)",
@@ -94,12 +95,64 @@ def status_table(document: Document) -> Table:
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
         ("slot time", _slot_hours(document["slot_seconds"])),
         ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
+        *_now_rows(document),
         ("limits", _listed(limits)),
         ("last event", f"{document['event']} at {document['updated']}"),
     ]
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _lost(counts: Document) -> str:
+    n_lost = counts.get("lost", 0)
+    return f", {n_lost} lost (--resume tries them again)" if n_lost else ""
+
+
+def _running_rows(document: Document) -> list[tuple[str, str]]:
+    """A line for each trial that runs."""
+    return [(f"  {row['trial_id']}", _running_text(row)) for row in document.get("running", ())]
+
+
+def _running_text(row: Document) -> str:
+    """How far one trial is."""
+    if row["epoch"] is None:
+        return f"{row['config_id']}, {row['phase']}, asked {_seconds(row['asked_seconds'])} ago"
+    share = row["step"] / row["steps"] if row["steps"] else 0.0
+    parts = [
+        row["config_id"],
+        f"{row['phase']}, epoch {row['epoch'] + share:.1f} of {row['epochs']}",
+        "" if row["loss"] is None else f"loss {row['loss']:.4g}",
+        ""
+        if row["pictures_per_second"] is None
+        else f"{row['pictures_per_second']:.0f} pictures/s",
+        "" if row["seconds_left"] is None else f"{_seconds(row['seconds_left'])} left",
+        f"on {row['worker']}",
+        f"silent for {_seconds(row['heard_seconds'])}" if (row["heard_seconds"] or 0) > 10 else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _now_rows(document: Document) -> list[tuple[str, str]]:
+    """Who works now, and for how long that will go on."""
+    rows = []
+    if document.get("seconds_left") is not None:
+        rows.append(("time left", f"about {_seconds(document['seconds_left'])}"))
+    workers = document.get("workers")
+    if workers is not None:
+        rows.append(("workers", f"{workers['fit']} fit, {workers['busy']} busy"))
+        rows += [("", f"{worker} is {reason}") for worker, reason in workers["idle"].items()]
+        if workers["waiting_for"]:
+            rows.append(("waiting", workers["waiting_for"]))
+    return rows
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def importance_table(document: Document, *, most: int = 15) -> Table:

@@ -15,9 +15,10 @@ from frnas_search.config.run_file import to_yaml
 from frnas_search.coordinator.jobs import JobTemplate
 from frnas_search.executors.registry import WorkerPool
 from frnas_search.launch.constraints import CostConstraints
-from frnas_search.launch.provenance import git_commit, library_versions, manifest, utc_now
+from frnas_search.launch.provenance import git_commit, library_versions, manifest
 from frnas_search.launch.seal import MANIFEST, RUN_FILE, sealed_manifest, sealed_settings
 from frnas_search.optimizers.registry import Problem, Sampler
+from results.clock import utc_now
 from results.events import RunOpened
 from search_space.definition.families import families_in_use
 from search_space.definition.space import build_space

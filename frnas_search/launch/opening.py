@@ -21,7 +21,7 @@ from frnas_search.executors.registry import open_executor
 from frnas_search.launch.blueprint import Blueprint, blueprint_of, opening_event
 from frnas_search.launch.preparation import prepare, warm_start
 from frnas_search.launch.proof import mark, proof_request
-from frnas_search.launch.provenance import library_versions, utc_now
+from frnas_search.launch.provenance import library_versions
 from frnas_search.launch.run_entry import (
     begun_directory,
     refuse_changes,
@@ -31,6 +31,7 @@ from frnas_search.launch.run_entry import (
 from frnas_search.launch.wiring import OpenParts, elapsed_clock, wired_retraining, wired_search
 from frnas_search.optimizers.registry import open_optimizer
 from results.atomic import write_json_atomically, write_text_atomically
+from results.clock import utc_now
 from results.events import LimitsChanged, LoggedEvent, Resumed
 from results.lock import run_lock
 from results.run_directory import RunDirectory

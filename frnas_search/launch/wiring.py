@@ -19,7 +19,7 @@ from frnas_search.coordinator.retrain import Retraining
 from frnas_search.coordinator.state import SearchState
 from frnas_search.executors.virtual_clock import clock_of_log
 from frnas_search.executors.virtual_time import VirtualTimeExecutor
-from frnas_search.launch.provenance import utc_now
+from results.clock import utc_now
 from results.view import fold
 from workers.artefacts.registry import open_store
 
