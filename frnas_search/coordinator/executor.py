@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from frnas_search.coordinator.state import Finished, SlotsChanged
+from results.trial import FailureKind, Fault, TrialOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from results.trial import TrialOutcome
     from workers.settings import TrialJob
     from workers.trials.messages import Heartbeat, Hello
 
@@ -115,6 +115,7 @@ class InlineExecutor:
         self._n_slots = n_slots
         self._jobs: deque[TrialJob] = deque()
         self._has_reported_slots = False
+        self._suspended: deque[TrialJob] = deque()
 
     def submit(self, job: TrialJob) -> None:
         """Put the job at the end of the line."""
@@ -126,6 +127,8 @@ class InlineExecutor:
         if not self._has_reported_slots:
             self._has_reported_slots = True
             events.append(SlotsChanged(self._n_slots))
+        events += [Finished(_given_back(job)) for job in self._suspended]
+        self._suspended.clear()
         if self._jobs:
             events.append(Finished(self._run(self._jobs.popleft())))
         return events
@@ -137,15 +140,27 @@ class InlineExecutor:
         return waiting
 
     def suspend(self) -> None:
-        """Nothing: what runs has ended when anybody can ask."""
+        """Give back the jobs; none has begun when anybody can ask."""
+        self._suspended, self._jobs = self._jobs, deque()
 
     def bench(self, worker: str, reason: str) -> None:
         """Nothing: there is no other place."""
 
     def attendance(self) -> Attendance:
         """As many workers as slots."""
-        return Attendance(n_workers=self._n_slots, n_busy=min(len(self._jobs), self._n_slots))
+        n_jobs = len(self._jobs) + len(self._suspended)
+        return Attendance(n_workers=self._n_slots, n_busy=min(n_jobs, self._n_slots))
 
     def close(self) -> None:
         """Forget the jobs that wait."""
         self._jobs.clear()
+
+
+def _given_back(job: TrialJob) -> TrialOutcome:
+    return TrialOutcome(
+        trial_id=job.request.trial_id,
+        attempt=job.request.attempt,
+        failure=FailureKind.WORKER_LOST,
+        detail="told to end before it began",
+        fault=Fault.CLUSTER,
+    )

@@ -190,6 +190,7 @@ class Retraining:
         if not self._is_suspended:
             self._is_suspended = True
             logger.warning("the trainings that run save themselves")
+            self.executor.recall()
             self.executor.suspend()
             self._patience = self.clock() + _SUSPEND_SECONDS
         is_idle = self.executor.attendance().n_busy == 0

@@ -107,12 +107,55 @@ def test_a_lost_worker_costs_an_attempt_and_not_the_trial(
     assert search.coordinator.view.trials["t0001"].attempts == 3
 
 
-def test_a_trial_whose_workers_are_always_lost_fails(new_search: type[SearchBuilder]) -> None:
+def test_a_trial_whose_workers_are_always_lost_is_never_told_and_handed_out_again(
+    new_search: type[SearchBuilder],
+) -> None:
     search = new_search(
         [proposal(1)], run_job=lambda job: fail(job, FailureKind.WORKER_LOST), max_attempts=2
     )
+    ended = search.coordinator.run()
+    view = search.coordinator.view
+    assert (view.n_failed, view.given_up, search.optimizer.told) == (0, {"t0001"}, [])
+    assert ended.state == "failed"
+    assert "every trial failed: worker_lost 1" in ended.reason
+    resumed = new_search([proposal(1)], store=search.store)
+    resumed.optimizer.restore(proposal(1))
+    trial = resumed.coordinator.view.trials["t0001"]
+    assert trial.next_request.attempt == 3
+    resumed.coordinator.run([Reissued(trial.next_request)])
+    assert (resumed.coordinator.view.n_finished, resumed.coordinator.view.given_up) == (1, set())
+
+
+def test_a_result_whose_files_are_not_there_is_none(new_search: type[SearchBuilder]) -> None:
+    def claims(job: TrialJob) -> TrialOutcome:
+        found = replace(succeed(job), checkpoint="c/epochs-0009.pt")
+        return replace(found, artefacts={"c/epochs-0009.pt": "sha256:0"}, worker="elsewhere")
+
+    search = new_search([proposal(1)], run_job=claims, max_attempts=1)
     search.coordinator.run()
-    assert search.coordinator.view.failures == {FailureKind.WORKER_LOST: 1}
+    (loss,) = search.coordinator.view.trials["t0001"].losses
+    assert loss.failure is FailureKind.DATA_ERROR
+    assert "the worker sees another folder" in loss.detail
+    assert search.optimizer.told == []
+
+
+def test_a_job_names_the_checkpoint_that_is_known_to_be_there(
+    new_search: type[SearchBuilder],
+) -> None:
+    jobs = []
+
+    def save(job: TrialJob) -> TrialOutcome:
+        jobs.append(job)
+        key = f"{job.checkpoints}/epochs-{job.request.epochs:04d}.pt"
+        search.artefacts.write(key, b"weights")
+        digest = search.artefacts.digest(key)
+        assert digest is not None
+        return replace(succeed(job), checkpoint=key, artefacts={key: digest})
+
+    search = new_search([proposal(1, rung=1), proposal(1, rung=2)], run_job=save)
+    search.coordinator.run()
+    assert [job.resume_from for job in jobs][0] == {}
+    assert list(jobs[1].resume_from) == [f"{jobs[0].checkpoints}/epochs-0003.pt"]
 
 
 class RefusingStore(InMemoryStore):
