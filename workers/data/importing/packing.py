@@ -25,6 +25,7 @@ from workers.data.importing.curation import (
     intersect,
 )
 from workers.data.importing.decoding_memory import DecodingMemory
+from workers.data.importing.pair_rows import lost_pairs, with_pairs
 from workers.data.importing.picture_format import PictureFormat, choose_format
 from workers.data.importing.picture_reading import PictureReading
 from workers.data.importing.split_file import read_split_file, with_splits
@@ -230,8 +231,8 @@ def _planned(
     )
     how = replace(settings, min_images=min_images, max_val_identities=max_val)
     table = _table(curated, columns, splits, _recorded(how, columns, curated.rows))
-    table = _with_pairs(table, faces, curated.rows, warnings)
-    losses.pairs.append(_lost_pairs(faces, curated.rows))
+    table = with_pairs(table, faces, curated.rows, warnings)
+    losses.pairs.append(lost_pairs(faces, curated.rows))
     check_gaps(losses, limit=settings.max_left_out_fraction)
     return _Planned(table, curated.rows, losses)
 
@@ -258,20 +259,6 @@ def _with_split_losses(faces: FaceSource, given: Mapping[str, Split], file: Path
     return losses
 
 
-def _lost_pairs(faces: FaceSource, rows: Sequence[FaceRow]) -> Gap:
-    """Pairs with a picture that was left out."""
-    names: list[str] = []
-    if faces.pairs is not None:
-        kept = np.zeros(len(faces.rows), np.bool_)
-        kept[[row.position for row in rows]] = True
-        lost = faces.pairs.chosen(~(kept[faces.pairs.first] & kept[faces.pairs.second]))
-        names = [
-            f"{faces.rows[first].source} {faces.rows[second].source}"
-            for first, second in zip(lost.first.tolist(), lost.second.tolist(), strict=True)
-        ]
-    return Gap(reason="have a picture that was left out", names=names, kind="chosen")
-
-
 def _columns(faces: FaceSource, settings: PackSettings, warnings: list[str]) -> tuple[str, ...]:
     """The group columns; pairs can be verified without any."""
     if settings.groups is None and not faces.columns and faces.pairs is not None:
@@ -282,28 +269,6 @@ def _columns(faces: FaceSource, settings: PackSettings, warnings: list[str]) -> 
     chosen, more = choose_columns(faces.rows, columns, settings.groups)
     warnings += more
     return chosen
-
-
-def _with_pairs(
-    table: PackTable, faces: FaceSource, rows: Sequence[FaceRow], warnings: list[str]
-) -> PackTable:
-    """The table with the source's pairs, by row instead of by position."""
-    if faces.pairs is None:
-        return table
-    numbers = np.full(len(faces.rows), -1, np.int64)
-    numbers[[row.position for row in rows]] = np.arange(len(rows))
-    pairs = faces.pairs.renumbered(numbers)
-    n_lost = len(faces.pairs) - len(pairs)
-    if n_lost:
-        warnings.append(f"{n_lost} pairs have a picture that was left out, and so were they")
-    trains = table.split == SPLITS.index("train")
-    n_training = int((trains[pairs.first] | trains[pairs.second]).sum())
-    if n_training:
-        warnings.append(
-            f"{n_training} of {len(pairs)} pairs have a picture of somebody who trains; verify "
-            "with a pack of its own (--val 0 --test 1), or leave these pairs out"
-        )
-    return replace(table, pairs=pairs)
 
 
 def _recorded(

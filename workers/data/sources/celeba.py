@@ -110,8 +110,8 @@ def read_celeba(store: PictureStore, source: str) -> FaceSource:
             *_strays(store, named),
         ],
     )
-    if unlisted.names:
-        warnings.append(unlisted.sentence())
+    editions = _other_editions(store, by_name)
+    warnings += [gap.sentence() for gap in (unlisted, editions) if gap.names]
     absent = f"are listed in {PurePosixPath(places[IDENTITIES]).name} and not in the source"
     present = {row.identity for row in rows}
     return FaceSource(
@@ -124,7 +124,7 @@ def read_celeba(store: PictureStore, source: str) -> FaceSource:
             Gap(reason=absent, names=missing),
             unlisted,
             announced,
-            _other_editions(store, by_name),
+            editions,
         ),
         people_gaps=(
             Gap(

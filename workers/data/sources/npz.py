@@ -133,13 +133,14 @@ def _check_promises(source: Path, memory_bytes: int) -> None:
                     header = read_array_header(stream)
                 except ValueError as error:
                     raise DataError(
-                        f"{source}: array {short(name)} cannot be read ({error}); save it again "
-                        "with numpy.savez"
+                        f"{source}: not an .npz file of plain arrays ({short(name)}: {error}); "
+                        "save it again with numpy.savez"
                     ) from None
             if header.n_bytes != member.file_size:
                 raise DataError(
-                    f"{source}: array {short(name)} promises {header.n_bytes:,} bytes (shape "
-                    f"{header.shape}) and has {member.file_size:,}; save it again with numpy.savez"
+                    f"{source}: array {short(name)} promises {header.n_bytes:,} bytes, shape "
+                    f"{short(str(header.shape))}, and has {member.file_size:,}; save it again "
+                    "with numpy.savez"
                 )
             if name == "images":
                 n_bytes += _ROW_BYTES * (header.shape[0] if header.shape else 0)

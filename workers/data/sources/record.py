@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -34,7 +35,9 @@ _NO_LABELS: Mapping[str, str] = {}
 
 def find_records(folder: Path) -> Path | None:
     """The one `.rec` file in a folder; None if there is none or several."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() == ".rec"]
+    found = [
+        path for path in folder.iterdir() if path.suffix.lower() == ".rec" and not path.is_dir()
+    ]
     return found[0] if len(found) == 1 else None
 
 
@@ -76,6 +79,7 @@ def open_record_source(source: Path) -> Iterator[FaceSource]:
                 return Image.open(io.BytesIO(record.picture))
 
             gaps = tuple(gap for gap in content.gaps if gap.count)
+            people_gaps = tuple(gap for gap in content.people_gaps if gap.count)
             yield FaceSource(
                 rows=content.rows,
                 columns=(),
@@ -83,9 +87,10 @@ def open_record_source(source: Path) -> Iterator[FaceSource]:
                 warnings=(
                     *_warnings(source, content.rows),
                     *(f"{place}: {gap.sentence()}" for gap in gaps),
+                    *(f"{place}: {gap.sentence('people')}" for gap in people_gaps),
                 ),
                 gaps=gaps,
-                people_gaps=content.people_gaps,
+                people_gaps=people_gaps,
             )
 
 
@@ -142,7 +147,10 @@ def _content(data: mmap, source: Path) -> _Content:
         rows=rows,
         offsets=offsets,
         gaps=[*gaps, _not_there(announced, by_key, names, lost.pictures.count)],
-        people_gaps=(lost.people, _people_not_there(announced, rows, lost.people.names)),
+        people_gaps=(
+            _of_nobody_else(lost.people, rows),
+            _people_not_there(announced, rows, lost.people.names),
+        ),
     )
 
 
@@ -196,6 +204,12 @@ def _unlisted(data: mmap, offsets: Sequence[int], source: Path) -> _Lost:
         Gap(reason=reason, names=pictures, remedy=INDEX_REMEDY),
         Gap(reason=reason, names=list(people), remedy=INDEX_REMEDY),
     )
+
+
+def _of_nobody_else(gap: Gap, rows: Sequence[FaceRow]) -> Gap:
+    """Only those who have no other picture."""
+    known = {row.identity for row in rows}
+    return replace(gap, names=[name for name in gap.names if name not in known])
 
 
 def _not_there(

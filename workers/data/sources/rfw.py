@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from workers.data.sources.lfw import person_of
@@ -39,11 +40,18 @@ def read_rfw(store: PictureStore, source: str) -> FaceSource:
     require_rows(rows, source, "data/African/m.01/m.01_0001.jpg")
     faces = FaceSource(rows=rows, columns=("race",), read=opener(store))
     faces = with_odd_names(faces, odd_names(store, rows, "RFW"))
-    lists = [find_file(store, f"{race}_pairs.txt") for race in RACES]
+    lists = {race: find_file(store, f"{race}_pairs.txt") for race in RACES}
     contents = {
-        f"{source}/{name}": read_text(store, name, f"{source}/{name}") for name in lists if name
+        f"{source}/{name}": read_text(store, name, f"{source}/{name}")
+        for name in lists.values()
+        if name
     }
-    return add_pairs(faces, contents) if contents else faces
+    if not contents:
+        return faces
+    present = {row.labels["race"] for row in rows}
+    unlisted = [race for race, name in lists.items() if name is None and race in present]
+    told = [f"{source}: no {race}_pairs.txt, so no pairs of {race} faces" for race in unlisted]
+    return add_pairs(replace(faces, warnings=(*faces.warnings, *told)), contents)
 
 
 def _race_of(picture: str) -> str | None:

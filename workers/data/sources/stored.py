@@ -28,8 +28,9 @@ def opener(store: PictureStore) -> Callable[[FaceRow], Image.Image]:
 
 
 def are_mostly(pictures: Sequence[str], is_of_set: Callable[[str], bool]) -> bool:
-    """Whether more than half of the names are a data set's, for a stray file must not hide it."""
-    return 2 * sum(map(is_of_set, pictures)) > len(pictures)
+    """Whether half of the names are a data set's, for stray files must not hide it."""
+    n_of_set = sum(map(is_of_set, pictures))
+    return n_of_set > 0 and 2 * n_of_set >= len(pictures)
 
 
 def odd_names(store: PictureStore, rows: Sequence[FaceRow], set_name: str) -> Gap:

@@ -555,3 +555,28 @@ def test_what_goes_on_after_an_interruption_has_the_same_account(tmp_path, out):
     with pytest.raises(KeyboardInterrupt):
         pack_source(folder, out, settings=PackSettings(size=8), progress=stop)
     assert packed(folder, out)[1] == expected
+
+
+def test_pairs_that_no_split_verifies_are_told(tmp_path, out):
+    folder = lfw(tmp_path / "l")
+    splits = write(tmp_path, {"s.csv": "identity,split\nAnn_Lee,val\nBob_Roy,test\nEve,train\n"})
+    made, _ = packed(folder, out, splits=splits / "s.csv")
+    told = " / ".join(made.warnings)
+    assert (
+        "2 of 8 pairs have one picture in val and one in test and are verified in neither" in told
+    )
+    assert "the 2 pairs within val are of one fold or of one kind and cannot be verified" in told
+
+
+def test_a_race_without_its_pair_list_is_told(tmp_path, out):
+    folder = rfw(tmp_path / "r")
+    (folder / "txts/Asian/Asian_pairs.txt").unlink()
+    made, _ = packed(folder, out)
+    assert any("no Asian_pairs.txt, so no pairs of Asian faces" in told for told in made.warnings)
+
+
+def test_people_of_whom_the_index_lists_nothing_are_named(record_set, tmp_path, out):
+    cut_index(record_set, lambda lines: lines[:10] + lines[13:])
+    made, account = packed(record_set, out, labels=tmp_path / "g.csv", max_left_out_fraction=0.5)
+    assert left_out(account["identities"])["have no line in train.idx"] == (1, "missing", ["3"])
+    assert any("1 people have no line in train.idx" in told for told in made.warnings)
