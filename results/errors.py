@@ -27,5 +27,9 @@ class LogError(ResultsError):
     """The event log cannot be read or written."""
 
 
+class ShorterLogError(LogError):
+    """The event log lost its end, or is not the one that was written there."""
+
+
 class SelectionError(ResultsError, ValueError):
     """A selection names no configuration, or one that is not in the run."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from results.errors import LogError
 from results.objectives import Objective
@@ -23,6 +24,7 @@ from results.trial import (
 )
 
 EndState: TypeAlias = Literal["finished", "stopped", "failed"]
+Seal: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,9 @@ class RunOpened:
         stop: Limits in force, name -> number or None.
         max_costs: Objective -> the largest cost that is wanted of it; a trial above does not
             enter the front. Logs from before it was there have none.
+        seal: All that decides results, so that files which are edited later are found out:
+            `run_file` and `manifest`, each a mapping from key path to value. Logs from before it
+            was there have none.
     """
 
     run: str
@@ -51,6 +56,7 @@ class RunOpened:
     at: str
     stop: Mapping[str, Any] = field(default_factory=dict)
     max_costs: Mapping[str, float] = field(default_factory=dict)
+    seal: Seal = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +242,31 @@ Event: TypeAlias = (
 )
 
 
+class Moment(NamedTuple):
+    """When something was, by the wall clock and by the clock of the log's writer.
+
+    Attributes:
+        time: UTC, ISO 8601 with a Z; empty where it is not known.
+        elapsed_seconds: As of `LoggedEvent`.
+    """
+
+    time: str = ""
+    elapsed_seconds: float | None = None
+
+    def seconds_until(self, later: Moment) -> float:
+        """Seconds from here to a later moment of the same writer, never below 0.
+
+        Without both readings of the writer's clock it is the wall clock's, which people and
+        machines set forward and back.
+        """
+        if self.elapsed_seconds is not None and later.elapsed_seconds is not None:
+            return max(0.0, later.elapsed_seconds - self.elapsed_seconds)
+        if not self.time or not later.time:
+            return 0.0
+        before, after = (datetime.fromisoformat(moment.time) for moment in (self, later))
+        return max(0.0, (after - before).total_seconds())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
     """An event with its place in the log.
@@ -243,11 +274,20 @@ class LoggedEvent:
     Attributes:
         sequence: 1 for the first event, rising by 1.
         time: UTC, ISO 8601 with a Z.
+        elapsed_seconds: Since its writer opened the log, by a clock that only rises; so a time
+            that was spent is told by the difference of two of one writer, whatever was done to the
+            wall clock between. Of another writer it begins anew; None in logs from before.
     """
 
     sequence: int
     time: str
     event: Event
+    elapsed_seconds: float | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """When it was logged."""
+        return Moment(self.time, self.elapsed_seconds)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    Moment,
     Recalled,
     Resumed,
     Retrained,
@@ -72,9 +72,9 @@ class Ledger:
     _slot_seconds: float | None = None
     _accounted: float = 0.0
     _n_slots: int = 0
-    _time: str = ""
+    _now: Moment = field(default_factory=Moment)
     _requests: dict[str, tuple[str, int]] = field(default_factory=dict)
-    _open: dict[str, str] = field(default_factory=dict)
+    _open: dict[str, Moment] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _unkept: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _trained: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -93,7 +93,7 @@ class Ledger:
 
     def waste(self) -> Waste:
         """Where the time of the slots went, as of the last event."""
-        running = sum(_seconds_between(since, self._time) for since in self._open.values())
+        running = sum(since.seconds_until(self._now) for since in self._open.values())
         waiting = None
         if self._slot_seconds is not None:
             running = min(running, max(0.0, self._slot_seconds - self._accounted))
@@ -109,7 +109,7 @@ class Ledger:
                 self._requests.setdefault(request.trial_id, (request.config_id, request.epochs))
             case Submitted(trial_id=trial_id):
                 self._lose(trial_id)  # of logs that do not tell the loss itself
-                self._open[trial_id] = logged.time
+                self._open[trial_id] = logged.moment
             case AttemptLost(outcome=outcome):
                 self._lose(outcome.trial_id, outcome)
             case Told(outcome=outcome):
@@ -136,8 +136,8 @@ class Ledger:
         if isinstance(logged.event, Resumed):
             self._close()  # what ran was lost when the last coordinator wrote its last event
         if self._slot_seconds is not None:
-            self._slot_seconds += self._n_slots * _seconds_between(self._time, logged.time)
-        self._time = logged.time
+            self._slot_seconds += self._n_slots * self._now.seconds_until(logged.moment)
+        self._now = logged.moment
 
     def _close(self) -> None:
         for trial_id in list(self._open):
@@ -149,7 +149,7 @@ class Ledger:
         reported = 0.0 if outcome is None else outcome.seconds
         if since is None and not reported:
             return
-        seconds = reported or _seconds_between(since or self._time, self._time)
+        seconds = reported or (since or self._now).seconds_until(self._now)
         self.lost += seconds
         self._unkept[trial_id] += seconds
         self._account(seconds)
@@ -224,17 +224,11 @@ def ledger_from_json(value: Mapping[str, Any], rows: Iterable[TrialRow]) -> Ledg
         rows: Of the run's trials, as of the same event.
     """
     ledger = Ledger(**value)
+    ledger._now = Moment(*value["_now"])
+    ledger._open = {name: Moment(*moment) for name, moment in value["_open"].items()}
     ledger._unkept = defaultdict(float, value["_unkept"])
     ledger._trained = defaultdict(int, value["_trained"])
     known = list(rows)
     ledger._requests = {row.trial_id: (row.config_id, row.epochs) for row in known}
     ledger._told = {row.trial_id for row in known if row.told_sequence is not None}
     return ledger
-
-
-def _seconds_between(before: str, after: str) -> float:
-    if not before:
-        return 0.0
-    return max(
-        0.0, (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
-    )

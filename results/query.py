@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from results.errors import ResultsError, RunNotFoundError
+from results.errors import ResultsError, RunNotFoundError, ShorterLogError
 from results.follow import Followers, opened_fold, state_of
 from results.lock import is_locked
 from results.run_directory import RunDirectory, run_directories
-from results.sqlite_store import read_only
+from results.sqlite_store import read_only, why_shorter
 from results.view import RunState, RunView
 
 
@@ -36,6 +36,8 @@ def load_view(run: RunDirectory, *, at: int | None = None) -> tuple[RunView, Run
     # Asked before reading: a coordinator that lets go in between has logged its end by then.
     is_held = is_locked(run.path)
     with read_only(run.events) as log:
+        if not log.last_sequence() and (reason := why_shorter(run.events)) is not None:
+            raise ShorterLogError(f"{reason}; restore it from a copy")
         view = opened_fold(run, log, at=at).view
         is_now = at is None or view.last_sequence == log.last_sequence()
     return view, state_of(view, is_held=is_held) if is_now else view.state

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
 from results.errors import LogError
@@ -22,6 +21,7 @@ from results.events import (
     GivenUp,
     LimitsChanged,
     LoggedEvent,
+    Moment,
     Recalled,
     Resumed,
     Retrained,
@@ -200,12 +200,17 @@ class RunView:
         self.last_sequence, self.updated = logged.sequence, logged.time
         self.last_event = logged
 
-    def wall_seconds_at(self, time: str) -> float:
-        """Seconds that coordinators have been at work by `time`, ISO 8601, not in the past."""
-        if self.state != "running" or not self.updated:
+    def wall_seconds_at(self, time: str, elapsed_seconds: float | None = None) -> float:
+        """Seconds that coordinators have been at work by a moment that is not in the past.
+
+        Args:
+            time: ISO 8601.
+            elapsed_seconds: By the clock of who writes to the log, where that is who asks.
+        """
+        if self.state != "running" or self.last_event is None:
             return self.wall_seconds
-        before, now = (datetime.fromisoformat(text) for text in (self.updated, time))
-        return self.wall_seconds + max(0.0, (now - before).total_seconds())
+        now = Moment(time, elapsed_seconds)
+        return self.wall_seconds + self.last_event.moment.seconds_until(now)
 
     def finished_at(self, rung: int) -> list[TrialRecord]:
         """Trials with costs at one rung, in the order they were asked."""
@@ -397,7 +402,7 @@ class RunView:
         """Count the time since the event before, unless no coordinator was at work between."""
         if self.last_event is None or isinstance(logged.event, Resumed | Retrained):
             return
-        self.wall_seconds = self.wall_seconds_at(logged.time)
+        self.wall_seconds = self.wall_seconds_at(*logged.moment)
 
 
 def fold(events: Iterable[LoggedEvent]) -> RunView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,13 @@ RunsDirectory = Annotated[
 ]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's name, or the path of its directory.")
+]
+AcceptShorterLog = Annotated[
+    bool,
+    typer.Option(
+        "--accept-shorter-log",
+        help="Go on although the run's event log has lost its end, from what is left of it.",
+    ),
 ]
 DEFAULT_RUNS = RUNS_DIRECTORY
 
@@ -46,3 +54,8 @@ def require_host(host: str) -> None:
     """
     if not host.strip():
         raise SearchError("--host is empty; give an address, such as 127.0.0.1")
+
+
+def warn(message: str) -> None:
+    """Write a warning to standard error, where it is in nobody's way who reads the output."""
+    sys.stderr.write(f"frnas: warning: {message}\n")

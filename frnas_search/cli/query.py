@@ -17,11 +17,13 @@ from frnas_search.cli.options import (
     prepare_logging,
     print_table,
     require_host,
+    warn,
 )
 from frnas_search.errors import PortInUseError
 from results.errors import RunNotFoundError
 
 if TYPE_CHECKING:
+    from results.run_directory import RunDirectory
     from results.view import RunView
 
 
@@ -64,6 +66,7 @@ def pareto_command(
     view, state = load_view(found, at=at)
     limits = max_costs(maxima or [])
     document = pareto_document(view, run=found.name, state=state, rung=rung, max_costs=limits)
+    _warn_of_shorter_log(found, document)
     if form == "json":
         _print_json(document)
     elif form == "csv":
@@ -212,6 +215,16 @@ def _serve(runs_directory: Path, host: str, port: int) -> None:
         logging.getLogger(__name__).info("serving %s at %s", runs_directory, address)
         config = uvicorn.Config(create_app(runs_directory), log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _warn_of_shorter_log(run: RunDirectory, document: dict[str, Any]) -> None:
+    """Say that the log has lost its end, on standard error and in the document."""
+    from results.sqlite_store import why_shorter
+
+    reason = why_shorter(run.events)
+    if reason is not None:
+        document["log_warning"] = reason
+        warn(reason)
 
 
 def _why_empty(view: RunView, *, hides: bool) -> str:

@@ -21,7 +21,7 @@ from frnas_search.coordinator.failure_limits import (
 )
 from frnas_search.coordinator.judgement import Bench
 from frnas_search.coordinator.limits import Limits, Spent, reached
-from frnas_search.coordinator.optimizer import proposal_of
+from frnas_search.coordinator.optimizer import proposal_of, why_nothing
 from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.reports import EpochReports
 from frnas_search.coordinator.requests import RequestFactory
@@ -98,7 +98,7 @@ class Coordinator:
         view: As of the log's last event.
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
-        clock: Seconds that only rise.
+        clock: Seconds since the log was opened, that only rise.
         reception: Looks whether what trials leave is there.
     """
 
@@ -228,7 +228,7 @@ class Coordinator:
             return Exhausted(stop)
         proposal = self.optimizer.ask()
         if proposal is None:
-            return Exhausted()
+            return Exhausted(reason=why_nothing(self.optimizer))
         request = self.requests.next(proposal)
         self.log(events.Asked(request=request))
         return Suggested(request)
@@ -332,7 +332,10 @@ class Coordinator:
 
     def _limit(self) -> StopRequested | None:
         """The limit that is reached, if any."""
-        failing = too_many_failures(self.failures, self._outcomes, n_finished=self.view.n_finished)
+        suspended = (outcome for _, outcome in self.state.suspended.values())
+        failing = too_many_failures(
+            self.failures, [*self._outcomes, *suspended], n_finished=self.view.n_finished
+        )
         if failing is not None:
             return StopRequested(failing, "failed")
         now = self.utc_now()
@@ -340,7 +343,7 @@ class Coordinator:
             now=datetime.fromisoformat(now),
             epochs=self.view.epochs_spent,
             gpu_seconds=self.view.gpu_seconds,
-            wall_seconds=self.view.wall_seconds_at(now),
+            wall_seconds=self.view.wall_seconds_at(now, self.clock()),
             trials_since_gain=self.view.trials_since_gain,
             trials_in_flight=self.view.n_may_end_plateau(self.limits.plateau or 0),
         )
@@ -368,9 +371,11 @@ class Coordinator:
         Raises:
             LogError: The log cannot be written; nothing has changed.
         """
-        time = self.utc_now()
-        sequence = self.store.append(event, time=time)
-        logged = events.LoggedEvent(sequence=sequence, time=time, event=event)
+        time, elapsed = self.utc_now(), self.clock()
+        sequence = self.store.append(event, time=time, elapsed_seconds=elapsed)
+        logged = events.LoggedEvent(
+            sequence=sequence, time=time, event=event, elapsed_seconds=elapsed
+        )
         self.view.apply(logged)
         for watcher in self.watchers:
             watcher.changed(self.view, logged)

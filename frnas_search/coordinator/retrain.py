@@ -143,7 +143,7 @@ class Retraining:
         space: The run's.
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
-        clock: Seconds that only rise.
+        clock: Seconds since the log was opened, that only rise.
         look: Called about once a second with who is there and how far the trainings are.
         n_failed: Requests that ended without a model.
     """
@@ -263,9 +263,11 @@ class Retraining:
             outcome=outcome,
             model=model_folder(name) if outcome.costs is not None else None,
         )
-        time = self.utc_now()
-        sequence = self.store.append(event, time=time)
-        self.view.apply(LoggedEvent(sequence=sequence, time=time, event=event))
+        time, elapsed = self.utc_now(), self.clock()
+        sequence = self.store.append(event, time=time, elapsed_seconds=elapsed)
+        self.view.apply(
+            LoggedEvent(sequence=sequence, time=time, event=event, elapsed_seconds=elapsed)
+        )
         if outcome.costs is None:
             self.n_failed += 1
             logger.warning("%s failed: %s, %s", name, outcome.failure, outcome.detail)

@@ -71,9 +71,11 @@ class Exhausted:
     Attributes:
         stop: The limit that is reached; None when the optimizer has nothing to propose before
             another result, and for good when no trial runs.
+        reason: Why the optimizer has nothing, where it is not that all was proposed.
     """
 
     stop: StopRequested | None = None
+    reason: str = ""
 
 
 Event: TypeAlias = (
@@ -150,6 +152,7 @@ class SearchState:
         is_suggesting: A `Suggest` is out and not answered yet.
         is_exhausted: The optimizer had nothing to propose, and no trial has ended since it was
             asked.
+        why_exhausted: Why it had nothing, where it is not that all was proposed.
         is_closed: `Close` was returned; whatever happens later changes nothing any more.
     """
 
@@ -164,6 +167,7 @@ class SearchState:
     is_draining: bool = False
     is_suggesting: bool = False
     is_exhausted: bool = False
+    why_exhausted: str = ""
     is_closed: bool = False
     _n_ended: int = 0
     _n_ended_when_asked: int = 0
@@ -190,8 +194,8 @@ class SearchState:
                 self.n_asked += 1
                 self.is_suggesting = False
                 actions = self._start(request)
-            case Exhausted(stop):
-                self.is_suggesting = False
+            case Exhausted(stop, reason):
+                self.is_suggesting, self.why_exhausted = False, reason
                 self.is_exhausted = self._n_ended == self._n_ended_when_asked
                 actions = self._stop(stop) if stop else []
             case Finished():
@@ -317,4 +321,7 @@ class SearchState:
     def _end_of_space(self) -> StopRequested | None:
         if self.running or not self.is_exhausted:
             return None
+        if self.why_exhausted:
+            # Without a single trial a search has not done what it was started for.
+            return StopRequested(self.why_exhausted, "finished" if self.n_asked else "failed")
         return StopRequested("the space holds nothing more to propose")

@@ -436,8 +436,8 @@ def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     try:
         if future.status == "finished":
             return _decoded(job, future.result(timeout=_RESULT_SECONDS))
-        if future.status != "error":
-            return _lost(job, f"its task was {future.status}")
+        if future.status != "error":  # by nobody but a scheduler that goes away
+            return replace(_lost(job, f"its task was {future.status}"), fault=Fault.CLUSTER)
         raised = future.exception(timeout=_RESULT_SECONDS)
     except (OSError, TimeoutError, CancelledError) as error:
         return _lost(job, f"its result could not be fetched ({error})")

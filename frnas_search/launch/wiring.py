@@ -24,7 +24,7 @@ from results.view import fold
 from workers.artefacts.registry import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from frnas_search.coordinator.executor import Executor
     from frnas_search.coordinator.optimizer import Optimizer
@@ -41,11 +41,19 @@ class OpenParts:
     Attributes:
         optimizer: Without history.
         store: Of the log; the coordinator is its only writer.
+        clock: Seconds since the log was opened, see `elapsed_clock`.
     """
 
     optimizer: Optimizer
     executor: Executor
     store: EventStore
+    clock: Callable[[], float]
+
+
+def elapsed_clock() -> Callable[[], float]:
+    """A clock that only rises, whatever is done to the machine's: seconds from now on."""
+    began = time.monotonic()
+    return lambda: time.monotonic() - began
 
 
 def wired_search(
@@ -98,7 +106,7 @@ def wired_search(
         ),
         stop_signal=stop,
         utc_now=utc_now,
-        clock=time.monotonic,
+        clock=parts.clock,
     )
 
 
@@ -131,7 +139,7 @@ def wired_retraining(
         max_attempts=blueprint.max_attempts,
         stop_signal=stop,
         utc_now=utc_now,
-        clock=time.monotonic,
+        clock=elapsed_clock(),
     )
 
 

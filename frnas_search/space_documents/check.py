@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from frnas_search.launch.preparation import Inspection, inspect
 from frnas_search.launch.space_preparation import PreparedSpace, describe_left_out
-from frnas_search.launch.space_samples import SampleStatistics, sample_statistics
+from frnas_search.launch.space_samples import SampleStatistics, sample_statistics, share_within
+from frnas_search.optimizers.rarity import percent, share_in_words
 from frnas_search.space_documents.request import REMEDY
 from search_space.definition.decode import complete, configuration_faults, decode
 from search_space.definition.space import sample
@@ -128,6 +129,10 @@ def _check_samples(
         return []
     statistics = sample_statistics(drawn, settings, prepared.costs, limits)
     findings.corners += _corners(statistics)
+    within = share_within(statistics, settings, prepared.costs, limits)
+    if within is not None and within.accepted < within.drawn:
+        share = share_in_words(within.accepted, within.drawn)
+        findings.corners.append(f"within all constraints lies {share} of the space")
     return drawn
 
 
@@ -183,7 +188,7 @@ def build_faults(
 
 def _corners(statistics: SampleStatistics) -> list[str]:
     words = [
-        f"{count / statistics.n:.1%} of the samples exceed {name} and would not be trained"
+        f"{percent(count / statistics.n)} of the samples exceed {name} and would not be trained"
         for name, count in statistics.refused_by.items()
         if count
     ]

@@ -22,7 +22,7 @@ from search_space.definition.decode import decode
 from workers.artefacts.registry import open_store
 from workers.artefacts.store import ArtefactStore
 from workers.data.packs.pack import Pack
-from workers.data.packs.stored import pack_of
+from workers.data.packs.stored import pack_of, require_intact_pack
 from workers.data.pictures import TrainingSet, choose_device, training_set
 from workers.errors import CheckpointError, CollapsedError, LeavingError
 from workers.evaluation.evaluate import Evaluation, evaluate
@@ -146,6 +146,7 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
     used = {"bytes_needed": memory.bytes_needed, "n_splits": n_splits}
     course = _course(training, trial.data)
     metrics = {**evaluation.metrics, "training": course, "memory": used}
+    require_intact_pack(job.data)
     if job.model is not None:
         progress.artefacts |= save_model(
             trial.store, job.model, training.evaluated_network, _description(trial, metrics)
@@ -228,6 +229,7 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
             )
+            require_intact_pack(job.data)  # before others go on from what was learned from it
             _note(
                 progress,
                 save_checkpoint(

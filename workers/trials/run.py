@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 
 from results.trial import FailureKind, TrialOutcome
+from workers.data.packs.stored import require_intact_pack
+from workers.errors import DataError
 from workers.settings import TrialJob
 from workers.trials.failures import Failure, failure_of
 from workers.trials.function import Findings, Progress
@@ -35,13 +37,24 @@ def run_trial(
         function = trial_function(job.function)
         prove(function.requirements(job.training.device, job.data, job.artefacts))
         findings = load(function)(job, progress, clock=clock)
+        require_intact_pack(job.data)
         return _outcome(job, progress, findings, seconds=clock() - started)
     except Exception as error:  # noqa: BLE001 - the one place: no exception crosses a process
         failure = failure_of(error)
+    failure = _blamed(failure, job)
     # Only now, for the error held on to the network that it came from.
     if failure.kind is FailureKind.OUT_OF_MEMORY and torch.cuda.is_available():
         torch.cuda.empty_cache()
     return _outcome(job, progress, failure, seconds=clock() - started)
+
+
+def _blamed(failure: Failure, job: TrialJob) -> Failure:
+    """The failure, or that of the job's pack: what is learned from a damaged one says nothing."""
+    try:
+        require_intact_pack(job.data)
+    except DataError as error:
+        return failure_of(error)
+    return failure
 
 
 def _outcome(

@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from frnas_search.cli.data import data_app
+from tests.damage import without_header_digest
 from tests.face_sets import bin_set, celeba, lfw, vggface2
 from tests.places import REPOSITORY
 from workers.data.packs.info import pack_info_schema
@@ -127,7 +128,7 @@ def test_info_prints_a_table_of_splits_and_groups(folder, out):
     # Of six people in each group two choose and two test.
     assert ["val", "all", "4", "8", "2", "2", "2"] in rows
     assert ["", "gender: f", "2", "4", "2", "2", "2"] in rows
-    assert "images not compared" in printed
+    assert "compared with the images" in printed
 
 
 def test_info_as_json_follows_its_schema(folder, out):
@@ -135,20 +136,30 @@ def test_info_as_json_follows_its_schema(folder, out):
     document = json.loads(run("info", out, "--json")[0])
     Draft202012Validator(pack_info_schema()).validate(document)
     assert document["digest"] == open_pack(out).digest
-    assert document["verified"] is False
+    assert document["verified"] is True
+    assert document["not_covered"] == []
     assert document["images"] == 24
 
 
-def test_verify_compares_the_images_with_the_digest(folder, out):
-    run("pack", folder, "--out", out)
+def test_info_compares_the_images_with_the_digest(folder, out):
+    assert "images not compared" in run("pack", folder, "--out", out)[0]
     assert json.loads(run("info", out, "--json", "--verify")[0])["verified"] is True
     assert "compared with the images" in run("info", out, "--verify")[0]
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)
-    run("info", out)
-    with pytest.raises(DataError, match="does not match its digest"):
-        run("info", out, "--verify")
+    for options in ((), ("--verify",), ("--json",)):
+        with pytest.raises(DataError, match="does not match its digest"):
+            run("info", out, *options)
+
+
+def test_info_says_what_no_digest_of_an_older_pack_covers(folder, out):
+    run("pack", folder, "--out", out)
+    without_header_digest(out)
+    assert "no digest covers settings, warnings, layout" in run("info", out)[0]
+    document = json.loads(run("info", out, "--json")[0])
+    Draft202012Validator(pack_info_schema()).validate(document)
+    assert document["not_covered"] == ["settings", "warnings", "layout"]
 
 
 def test_names_with_brackets_are_printed_as_they_are(folder, tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -122,11 +122,13 @@ class RefusingStore(InMemoryStore):
         super().__init__()
         self._left = n_events
 
-    def append(self, event: events.Event, *, time: str) -> int:
+    def append(
+        self, event: events.Event, *, time: str, elapsed_seconds: float | None = None
+    ) -> int:
         if self._left == 0:
             raise LogError("the disk is full")
         self._left -= 1
-        return super().append(event, time=time)
+        return super().append(event, time=time, elapsed_seconds=elapsed_seconds)
 
 
 @pytest.mark.parametrize("n_events", [1, 2, 3, 4, 5])
@@ -442,3 +444,27 @@ def test_a_plateau_waits_for_a_trial_that_was_asked_before_it(
 
 def outcomes_of(store: InMemoryStore) -> list[TrialOutcome]:
     return [each.event.outcome for each in store.read() if isinstance(each.event, events.Told)]
+
+
+@pytest.mark.parametrize("hours", [24, -24])
+def test_a_wall_clock_that_is_set_anew_uses_up_no_wall_hours(
+    new_search: type[SearchBuilder], hours: int
+) -> None:
+    search = new_search(
+        [proposal(number) for number in range(6)], limits=Limits(wall_hours=12.0, trials=6)
+    )
+    began, calls = datetime(2026, 1, 1, tzinfo=UTC), itertools.count()
+
+    def utc_now() -> str:
+        n_calls = next(calls)
+        jump = timedelta(hours=hours if 5 < n_calls < 15 else 0)
+        return (began + timedelta(seconds=n_calls) + jump).isoformat().replace("+00:00", "Z")
+
+    search.coordinator.utc_now = utc_now
+    assert search.coordinator.run().reason == "6 trials are done"
+    assert next(calls) > 15
+    logged = search.store.read()
+    elapsed = [event.elapsed_seconds for event in logged[1:]]
+    assert elapsed == sorted(elapsed)
+    assert search.coordinator.view.wall_seconds == pytest.approx(elapsed[-1] - elapsed[0], abs=5)
+    assert fold(logged).wall_seconds == search.coordinator.view.wall_seconds

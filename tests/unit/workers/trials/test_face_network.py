@@ -20,8 +20,10 @@ from results.trial import (
 )
 from search_space.candidate import Mitigation, SpaceSettings
 from search_space.definition.decode import decode
+from tests.damage import flipped_bit
 from workers.artefacts.directory import DirectoryStore
 from workers.artefacts.store import ArtefactStore
+from workers.data.packs import stored
 from workers.data.packs.pack import Pack
 from workers.data.pictures import TrainingSet
 from workers.models import load_model
@@ -330,6 +332,26 @@ def test_a_pack_with_another_digest_is_a_data_error(job: TrialJob) -> None:
     outcome = run_trial(replace(job, data=replace(job.data, digest="0" * 64)))
     assert outcome.failure is FailureKind.DATA_ERROR
     assert "same pack" in outcome.detail
+
+
+@pytest.mark.parametrize("ends", ["well", "diverged", "crashed"])
+def test_no_result_is_returned_of_a_damaged_pack_that_is_read_in_the_background(
+    job: TrialJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    path = tmp_path / "faces.pack"
+    path.write_bytes(Path(job.data.pack).read_bytes())
+    flipped_bit(path)
+    monkeypatch.setattr(stored, "LARGE_BYTES", 0)
+    if ends == "diverged":
+        decode_with(monkeypatch, learning_rate=1e30)
+    elif ends == "crashed":
+        monkeypatch.setattr(face_network, "train_epoch", lambda *_, **__: 1 / 0)
+    outcome = run_trial(replace(job, data=replace(job.data, pack=str(path)), model="models/m"))
+    assert outcome.failure is FailureKind.DATA_ERROR
+    assert f"{path}: the content does not match its digest" in outcome.detail
+    assert outcome.checkpoint is None
+    assert outcome.artefacts == {}
+    assert list(tmp_path.glob("*/**/*")) == [], "and nothing to go on from is left"
 
 
 def test_a_training_that_explodes_has_diverged(
