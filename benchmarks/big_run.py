@@ -172,17 +172,18 @@ def command_line(code: Path, runs: Path) -> list[dict[str, Any]]:
                     path.unlink()
             elif not any((runs / "big").glob(SNAPSHOT)):
                 continue
-            figures = [_command(code, runs, words) for _ in range(3 if snapshot else 1)]
-            seconds, n_bytes = min(figures)
+            figures = [_command(code, runs, words) for _ in range(5 if snapshot else 1)]
+            seconds, cpu_seconds, n_bytes = min(figures)
             wanted = STATUS_SECONDS if words == ("status",) and snapshot else None
             with_ = "with a snapshot" if snapshot else "without a snapshot"
             rows.append(_row(f"{name}, {with_}", seconds, "s", wanted))
+            rows.append(_row(f"{name}, {with_}, CPU time", cpu_seconds, "s", None))
             rows.append(_row(f"{name}, {with_}, peak memory", n_bytes / 1e6, "MB", None))
     return rows
 
 
-def _command(code: Path, runs: Path, words: tuple[str, ...]) -> tuple[float, int]:
-    """Seconds of wall time and peak bytes of one call."""
+def _command(code: Path, runs: Path, words: tuple[str, ...]) -> tuple[float, float, int]:
+    """Seconds of wall time, of CPU time, and peak bytes of one call."""
     command = [sys.executable, "-m", "frnas_search.cli.main", words[0], "big", *words[1:]]
     begin = time.perf_counter()
     # In the folder of the code: Python looks for packages there first.
@@ -197,7 +198,7 @@ def _command(code: Path, runs: Path, words: tuple[str, ...]) -> tuple[float, int
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def readers(

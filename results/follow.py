@@ -92,6 +92,7 @@ class RunFollower:
         change = self._log.change()
         if self._fold is None or (change != self._change and not self._fold.follows(self._log)):
             self._fold = opened_fold(self.run, self._log)
+            self._n_folds += 1
         self._change = change
         return self._fold.view
 

@@ -228,8 +228,7 @@ def ledger_from_json(value: Mapping[str, Any], rows: Iterable[TrialRow]) -> Ledg
     ledger._open = {name: Moment(*moment) for name, moment in value["_open"].items()}
     ledger._unkept = defaultdict(float, value["_unkept"])
     ledger._trained = defaultdict(int, value["_trained"])
-    for row in rows:
-        ledger._requests[row.trial_id] = (row.config_id, row.epochs)
-        if row.told_sequence is not None:
-            ledger._told.add(row.trial_id)
+    known = list(rows)
+    ledger._requests = {row.trial_id: (row.config_id, row.epochs) for row in known}
+    ledger._told = {row.trial_id for row in known if row.told_sequence is not None}
     return ledger

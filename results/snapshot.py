@@ -26,11 +26,11 @@ from results.events import (
     event_from_json,
     event_to_json,
 )
-from results.front import Front, front_from_json
+from results.front import Front, FrontChange, front_from_json
 from results.ledger import ledger_from_json
 from results.trial import FailureKind
 from results.trial_record import HypervolumePoint
-from results.trials import ReadEvents, Trials, rows_from_json, rows_to_json
+from results.trials import ReadEvents, Trials
 from results.view import RunView
 
 SCHEMA = "frnas.snapshot/1"
@@ -177,10 +177,10 @@ def view_to_json(view: RunView) -> dict[str, Any]:
         "without_gain": view.without_gain,
         "retrained": [event_to_json(event) for event in view.retrained],
         "last_event": _logged_to_json(view.last_event),
-        "rows": rows_to_json(view.trials.rows.values()),
+        "trials": view.trials.to_json(),
         "ledger": view.ledger.to_json(),
         "front": view.growing_front.to_json(),
-        "history": [[*point[:-1], point.front.n_changes] for point in view.history],
+        "history": _history_to_json(view),
     }
 
 
@@ -189,9 +189,9 @@ def view_from_json(value: dict[str, Any], *, read: ReadEvents | None) -> RunView
     header = event_from_json(value["header"])
     assert isinstance(header, RunOpened)
     trials = Trials([objective.name for objective in header.objectives], read=read)
-    trials.restore(rows_from_json(value["rows"]))
+    trials.restore(value["trials"])
     front = front_from_json(value["front"])
-    view = RunView(
+    return RunView(
         **{name: value[name] for name in _PLAIN},
         header=header,
         warm_started=_warm_started(value["warm_started"]),
@@ -206,12 +206,26 @@ def view_from_json(value: dict[str, Any], *, read: ReadEvents | None) -> RunView
         growing_front=front,
         config_seconds=defaultdict(float, value["config_seconds"]),
         without_gain=value["without_gain"],
+        history=_history_from_json(value["history"], front.changes),
     )
-    view.history = [
-        HypervolumePoint(sequence, epochs, volume, time, seconds, Front(front.changes, n_changes))
-        for sequence, epochs, volume, time, seconds, n_changes in value["history"]
-    ]
-    return view
+
+
+def _history_to_json(view: RunView) -> list[list[Any]]:
+    """By column; of the fronts, after how many changes each was."""
+    columns = [list(column) for column in zip(*view.history, strict=True)]
+    if columns:
+        columns[-1] = [front.n_changes for front in columns[-1]]
+    return columns
+
+
+def _history_from_json(
+    columns: list[list[Any]], changes: list[FrontChange]
+) -> list[HypervolumePoint]:
+    if not columns:
+        return []
+    fronts = [Front(changes, n_changes) for n_changes in range(len(changes) + 1)]
+    *others, n_changes = columns
+    return list(map(HypervolumePoint, *others, map(fronts.__getitem__, n_changes)))
 
 
 def _warm_started(value: dict[str, Any] | None) -> WarmStarted | None:

@@ -56,6 +56,9 @@ class TrialRow(NamedTuple):
         return self.sequences[0]
 
 
+_COLUMNS = TrialRow._fields
+
+
 @dataclass(slots=True)
 class RungTally:
     """How many trials of one rung were asked and ended, and the best of each objective.
@@ -116,16 +119,27 @@ class Trials(Mapping[str, TrialRecord]):
         self.rows[trial_id] = row
         return row if isinstance(event, Told) else None
 
-    def restore(self, rows: Iterable[TrialRow]) -> None:
-        """Take rows as they were kept, into an empty table."""
-        for row in rows:
-            self.rows[row.trial_id] = row
-            tally = self.tallies.setdefault(row.rung, RungTally())
-            tally.n_asked += 1
-            if row.told_sequence is None:
-                self.open[row.trial_id] = None
-            else:
-                _count(tally, row, self.names)
+    def to_json(self) -> dict[str, Any]:
+        """Rows and tallies as JSON values, by column, which is read faster than row by row."""
+        columns = zip(*self.rows.values(), strict=True) if self.rows else ((),) * len(_COLUMNS)
+        tallies = {
+            rung: [tally.n_asked, tally.n_finished, tally.n_failed, tally.best]
+            for rung, tally in self.tallies.items()
+        }
+        rows = dict(zip(_COLUMNS, map(list, columns), strict=True))
+        return {"rows": rows, "tallies": tallies, "open": list(self.open)}
+
+    def restore(self, value: Mapping[str, Any]) -> None:
+        """Take what `to_json` gave into an empty table, also after a trip through JSON text."""
+        columns = dict(value["rows"])
+        columns["sequences"] = map(tuple, columns["sequences"])
+        columns["costs"] = [None if costs is None else tuple(costs) for costs in columns["costs"]]
+        rows = map(TrialRow, *(columns[name] for name in _COLUMNS))
+        self.rows = dict(zip(value["rows"]["trial_id"], rows, strict=True))
+        self.open = dict.fromkeys(value["open"])
+        for rung, (n_asked, n_finished, n_failed, best) in value["tallies"].items():
+            places = {name: (cost, asked, id_) for name, (cost, asked, id_) in best.items()}
+            self.tallies[int(rung)] = RungTally(n_asked, n_finished, n_failed, places)
 
     def records(self, ids: Iterable[str]) -> Iterator[TrialRecord]:
         """The records of some trials, in the order given; a few at a time are in memory.
@@ -210,26 +224,6 @@ class _Items(ItemsView[str, TrialRecord]):
     def __iter__(self) -> Iterator[tuple[str, TrialRecord]]:
         for trial in self._mapping.values():
             yield trial.request.trial_id, trial
-
-
-def rows_to_json(rows: Iterable[TrialRow]) -> list[Any]:
-    """Rows as JSON values; `rows_from_json` is its inverse."""
-    return [list(row) for row in rows]
-
-
-def rows_from_json(values: Iterable[Any]) -> Iterator[TrialRow]:
-    """The rows that `rows_to_json` wrote, also after a trip through JSON text."""
-    for trial_id, config_id, rung, epochs, sequences, told, failure, costs in values:
-        yield TrialRow(
-            trial_id,
-            config_id,
-            rung,
-            epochs,
-            tuple(sequences),
-            told,
-            failure,
-            None if costs is None else tuple(costs),
-        )
 
 
 def _count(tally: RungTally, row: TrialRow, names: Sequence[str]) -> None:

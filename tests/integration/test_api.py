@@ -323,7 +323,8 @@ def test_an_earlier_event_of_another_log_in_the_same_place_is_anothers(
 ) -> None:
     before = get("/runs/lfw/pareto", at=3)
     store.close()
-    (runs / "lfw" / "events.sqlite").unlink()
+    for path in (runs / "lfw").glob("events.sqlite*"):
+        path.unlink()
     with open_run(runs / "other") as other:
         add_trial(other, 1, 0.9, 9.0)
         add_trial(other, 2, 0.9, 9.0)
