@@ -154,7 +154,7 @@ def test_a_job_names_the_checkpoint_that_is_known_to_be_there(
 
     search = new_search([proposal(1, rung=1), proposal(1, rung=2)], run_job=save)
     search.coordinator.run()
-    assert [job.resume_from for job in jobs][0] == {}
+    assert jobs[0].resume_from == {}
     assert list(jobs[1].resume_from) == [f"{jobs[0].checkpoints}/epochs-0003.pt"]
 
 
