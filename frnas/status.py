@@ -57,6 +57,9 @@ class RunStatus:
     gpu_seconds: float
     wall_seconds: float
     limits: Mapping[str, Any]
+    n_lost: int = 0
+    running: tuple[Mapping[str, Any], ...] = ()
+    seconds_left: float | None = None
     hypervolume_error: float | None = None
 
 

@@ -249,7 +249,8 @@ class SqliteReader:
         for begin in range(0, len(sequences), _PART):
             part = sequences[begin : begin + _PART]
             marks = ", ".join("?" * len(part))
-            columns = _selected(self._connection)
+            with _explained(self._path):
+                columns = _selected(self._connection)
             query = f"SELECT {columns} FROM events WHERE sequence IN ({marks}) ORDER BY sequence"  # noqa: S608 (marks only)
             with _explained(self._path):
                 rows = self._connection.execute(query, tuple(part)).fetchall()
@@ -335,7 +336,8 @@ def _rows(
     limit: int = -1,
 ) -> list[tuple[Any, ...]]:
     """Events as `_COLUMNS`; None in a column that the log is too old for."""
-    columns = _selected(connection)
+    with _explained(path):
+        columns = _selected(connection)
     query = (
         f"SELECT {columns} FROM events WHERE sequence > ? AND sequence <= ? "  # noqa: S608 - our own names
         "ORDER BY sequence LIMIT ?"

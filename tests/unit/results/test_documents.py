@@ -73,7 +73,7 @@ def test_the_front_is_printed_with_everything_that_the_schema_promises(busy) -> 
     ]
     assert document["event"] == 18
     assert document["updated"] == "2026-01-01T00:00:17Z"
-    assert document["trials"] == {"finished": 4, "failed": 1, "running": 1}
+    assert document["trials"] == {"finished": 4, "failed": 1, "running": 1, "lost": 0}
     assert document["data"] == {
         "digest": "dddddddd",
         "split": "val",
@@ -197,7 +197,7 @@ def test_the_status_tells_how_far_the_run_is(busy) -> None:
         )
     )
 
-    assert status["trials"] == {"finished": 4, "failed": 1, "running": 1}
+    assert status["trials"] == {"finished": 4, "failed": 1, "running": 1, "lost": 0}
     assert status["epochs_spent"] == 4 * 6 + 3
     assert status["gpu_seconds"] == 45.0
     assert status["wall_seconds"] == 17.0
@@ -266,7 +266,7 @@ def test_nothing_runs_in_a_run_that_stopped(busy) -> None:
     status = check(status_document(busy.view, run="lfw", state="stopped", limits={}))
     trials = check(trials_document(busy.view, run="lfw", state="stopped"))
 
-    assert front["trials"] == {"finished": 4, "failed": 1, "running": 0}
+    assert front["trials"] == {"finished": 4, "failed": 1, "running": 0, "lost": 0}
     assert [rung["running"] for rung in status["rungs"]] == [0, 0, 0]
     assert trials["trials"][-1]["state"] == "interrupted"
 

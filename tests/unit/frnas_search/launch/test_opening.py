@@ -57,7 +57,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> list[TrialJob]:
         return TrialOutcome(trial_id=request.trial_id, attempt=request.attempt, costs=costs)
 
     @contextlib.contextmanager
-    def opened(pool: WorkerPool) -> Iterator[Executor]:
+    def opened(pool: WorkerPool, proof: ProofRequest | None) -> Iterator[Executor]:
+        assert proof is not None
         assert pool.scheduler == "node0:8786"
         yield InlineExecutor(succeed)
 
