@@ -11,8 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from workers.data.formats.bounded_file import MAX_LIST_BYTES, UnfitFileError, read_bounded
+from workers.data.formats.bounded_file import (
+    MAX_LIST_BYTES,
+    UnfitFileError,
+    check_regular,
+    read_bounded,
+)
 from workers.data.formats.text_lines import composed
+from workers.data.formats.zip_directory import check_directory
 from workers.data.packs.account import Gap
 from workers.data.sources.folder_walk import is_hidden, walk_folder
 from workers.errors import DataError
@@ -170,6 +176,8 @@ def _joined(own: Files, archives: Sequence[Files]) -> Files:
 
 @contextmanager
 def _open_archive(source: Path) -> Iterator[Files]:
+    check_regular(source, "give an archive")
+    check_directory(source)
     try:
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:

@@ -205,7 +205,7 @@ def test_a_pipe_is_not_waited_for(command, out, tmp_path):
 
 def test_what_is_no_file_is_not_written_over(folder, out):
     os.mkfifo(out)
-    with pytest.raises(DataError, match="faces.pack: a pipe, not a file; choose another name"):
+    with pytest.raises(DataError, match=r"faces\.pack: a pipe, not a file; choose another name"):
         run("pack", folder, "--out", out, "--overwrite")
     assert out.is_fifo()
 
