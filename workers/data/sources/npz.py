@@ -14,6 +14,7 @@ from PIL import Image
 
 from workers.data.formats.array_file import read_array_header
 from workers.data.formats.text_lines import composed, short
+from workers.data.formats.zip_directory import check_directory
 from workers.data.packs.table import ByteArray
 from workers.data.packs.tensor_file import Array
 from workers.data.sources.pack_settings import DEFAULT_MEMORY_BYTES
@@ -99,6 +100,7 @@ def _arrays(source: Path, memory_bytes: int) -> dict[str, Array]:
         if not zipfile.is_zipfile(stream):
             raise DataError(f"{source}: not an .npz file; save the arrays with numpy.savez")
     try:
+        check_directory(source)
         _check_promises(source, memory_bytes)
         # Opened here, for numpy leaves a file open that it cannot read.
         with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:

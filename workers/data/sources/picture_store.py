@@ -11,10 +11,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from workers.data.formats.bounded_file import MAX_LIST_BYTES, UnfitFileError, read_bounded
+from workers.data.formats.bounded_file import (
+    MAX_LIST_BYTES,
+    UnfitFileError,
+    check_regular,
+    read_bounded,
+)
 from workers.data.formats.text_lines import composed
+from workers.data.formats.zip_directory import check_directory
 from workers.data.packs.account import Gap
-from workers.data.sources.folder_walk import is_hidden, walk_folder
+from workers.data.sources.folder_walk import FolderContent, is_hidden, walk_folder
 from workers.errors import DataError
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -22,7 +28,7 @@ _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", 
 _OTHER_SUFFIXES = frozenset(
     {".avif", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".pbm", ".pnm", ".tga"}
 )
-_LIST_SUFFIXES = frozenset({".csv", ".html", ".json", ".lst", ".md", ".txt", ".zip"})
+_LIST_SUFFIXES = frozenset({".csv", ".lst", ".txt", ".zip"})
 _MAX_MEMBER_BYTES = MAX_LIST_BYTES
 _MAX_STRAY_SHARE = 0.1
 _ENCRYPTED = 0x1
@@ -116,6 +122,7 @@ def _opened(
 
 def _folder(source: Path) -> Files:
     content = walk_folder(source)
+    _check_lists(source, content)
     pictures = [name for name in content.files if is_picture(name)]
     # Who reads a folder under one name reads its pictures, but nobody by the other name.
     repeated = [
@@ -153,6 +160,14 @@ def _folder(source: Path) -> Files:
     )
 
 
+def _check_lists(source: Path, content: FolderContent) -> None:
+    """A list that is no file must not pass for a list that is not there."""
+    unfit = [*content.special, *((name, "a link that leads nowhere") for name in content.dangling)]
+    for name, kind in unfit:
+        if PurePosixPath(name).suffix.lower() in _LIST_SUFFIXES:
+            raise DataError(f"{source / name}: {kind}, not a file; replace or remove it")
+
+
 _REPEATED = "lie behind a link to a folder that is read under another name"
 
 
@@ -170,6 +185,8 @@ def _joined(own: Files, archives: Sequence[Files]) -> Files:
 
 @contextmanager
 def _open_archive(source: Path) -> Iterator[Files]:
+    check_regular(source, "give an archive")
+    check_directory(source)
     try:
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:

@@ -205,9 +205,11 @@ def test_a_pipe_is_not_waited_for(command, out, tmp_path):
         run(command, tmp_path / "pipe", *(() if command == "info" else ("--out", out)))
 
 
-def test_a_device_is_not_written_over(folder):
-    with pytest.raises(DataError, match="/dev/null: a device, not a file"):
-        run("pack", folder, "--out", "/dev/null", "--overwrite")
+def test_what_is_no_file_is_not_written_over(folder, out):
+    os.mkfifo(out)
+    with pytest.raises(DataError, match=r"faces\.pack: a pipe, not a file; choose another name"):
+        run("pack", folder, "--out", out, "--overwrite")
+    assert out.is_fifo()
 
 
 def test_info_compares_the_images_with_the_digest(folder, out):

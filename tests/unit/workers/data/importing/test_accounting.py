@@ -332,6 +332,14 @@ def test_links_that_lead_nowhere_or_twice_are_told(tmp_path, out):
     assert sum("were left out" in warning for warning in made.warnings) == 4
 
 
+@pytest.mark.parametrize(("target", "kind"), [("/dev/zero", "a device"), ("/gone", "a link that")])
+def test_a_list_that_is_no_file_is_named(target, kind, tmp_path, out):
+    folder = people(tmp_path / "f", label=False)
+    (folder / "labels.csv").symlink_to(target)
+    with pytest.raises(DataError, match=rf"labels.csv: {kind}.*not a file; replace or remove it"):
+        packed(folder, out)
+
+
 def test_a_link_in_an_archive_is_told(tmp_path, out):
     folder = people(tmp_path / "f")
     archive = shutil.make_archive(str(tmp_path / "f"), "zip", folder)
