@@ -36,6 +36,7 @@ from workers.training.checkpoints import (
     newest_checkpoint,
     save_checkpoint,
 )
+from workers.training.continuation import require_taken
 from workers.training.loop import Training, restore, start_training, to_checkpoint, train_epoch
 from workers.training.memory import (
     SMALLEST_PART,
@@ -309,14 +310,11 @@ def _prove(trial: _Trial, found: FoundCheckpoint) -> None:
         trial.candidate, job.training, data=trial.data, seed=job.request.seed
     )
     try:
-        restore(training, found.checkpoint)
-    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-        if failure_kind(error) is FailureKind.OUT_OF_MEMORY:
-            raise
-        reason = str(error).partition("\n")[0]
+        require_taken(training, found.checkpoint)
+    except CheckpointError as error:
+        place = trial.store.describe(found.file.key)
         raise CheckpointError(
-            f"checkpoint {trial.store.describe(found.file.key)} does not fit its network "
-            f"({reason}); remove it"
+            f"checkpoint {place} does not fit its training ({error}); remove it"
         ) from error
 
 

@@ -237,6 +237,23 @@ def test_a_checkpoint_of_another_training_is_passed_over_and_the_training_begins
     assert "the training begins anew" in caplog.text
 
 
+def test_a_checkpoint_whose_states_do_not_fit_is_passed_over_for_the_one_before(
+    job: TrialJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_trial(at_epochs(job, 1))
+    first = run_trial(job)
+    assert first.checkpoint is not None
+    path = Path(job.artefacts) / first.checkpoint
+    states = torch.load(path, weights_only=True)
+    states["head"].clear()
+    torch.save(states, path)
+    again = run_trial(job)
+    assert again.failure is None, again.detail
+    assert again.epochs_trained == 1
+    assert same_result(first, again)
+    assert f"checkpoint {path} does not fit its training" in caplog.text
+
+
 def test_an_outcome_names_its_files_with_their_digests(job: TrialJob) -> None:
     store = DirectoryStore(Path(job.artefacts))
     outcome = run_trial(replace(job, split="test", model="models/c0001-s0"))
