@@ -189,6 +189,12 @@ class GrowingFront:
         return self._table
 
 
+def volume_text(volume: float, standard_error: float | None, *, digits: int) -> str:
+    """A hypervolume in words; of an estimate with its standard error."""
+    text = f"{volume:.{digits}g}"
+    return text if standard_error is None else f"{text} ± {standard_error:.2g} (estimated)"
+
+
 def front_from_json(value: dict[str, Any]) -> GrowingFront:
     """The front that `to_json` wrote, also after a trip through JSON text."""
     return GrowingFront(

@@ -25,6 +25,7 @@ from results.events import (
     Told,
     WarmStarted,
 )
+from results.front import volume_text
 from results.remaining import fraction_done, seconds_left
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def summary(view: RunView, attendance: Attendance) -> str:
         f"{view.n_failed} failed",
         f"{view.epochs_spent} epochs",
         f"best error {_best_error(view)}",
-        f"front {len(view.front())}",
-        f"hypervolume {view.hypervolume:.4g}",
+        f"front {view.front_size}",
+        f"hypervolume {_volume(view)}",
         f"{attendance.n_workers} workers",
         f"time left {_duration(seconds_left(view, utc_now()))}",
     ]
@@ -127,8 +128,8 @@ def display(run: str, view: RunView, attendance: Attendance) -> Group:
         ("trials", f"{view.n_finished} done  {view.n_running} running  {view.n_failed} failed"),
         ("epochs", str(view.epochs_spent)),
         ("best error", _best_error(view)),
-        ("front", f"{len(view.front())} points"),
-        ("hypervolume", f"{view.hypervolume:.4g}"),
+        ("front", f"{view.front_size} points"),
+        ("hypervolume", _volume(view)),
         ("workers", f"{attendance.n_workers} ({attendance.n_busy} busy)"),
         ("elapsed", _duration(view.wall_seconds_at(now))),
         ("time left", _duration(seconds_left(view, now))),
@@ -247,6 +248,10 @@ def _outcome_message(view: RunView, outcome: TrialOutcome) -> tuple[str, Mapping
     trial_ids = {trial.request.trial_id for trial in view.front()}
     mark = "  on the front" if request.trial_id in trial_ids else ""
     return f"{name}: {costs}  in {outcome.seconds:.1f} s{mark}", context
+
+
+def _volume(view: RunView) -> str:
+    return volume_text(view.hypervolume, view.hypervolume_error, digits=4)
 
 
 def _best_error(view: RunView) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
+from results.front import volume_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,7 +24,7 @@ def pareto_table(document: Document) -> Table:
     trials = document["trials"]
     table = _table(
         title=f"{document['run']}: front of {len(document['front'])}, "
-        f"hypervolume {hypervolume_text(document, digits=4)}, "
+        f"hypervolume {_volume(document, digits=4)}, "
         f"{trials['finished']} trials finished, {trials['failed']} failed ({document['state']})"
     )
     sizes = () if "parameters" in names else ("parameters",)
@@ -90,7 +92,7 @@ def status_table(document: Document) -> Table:
         ("failures", _listed(document["failures"])),
         *((f"best {name}", _best(best)) for name, best in document["best"].items()),
         ("front", f"{document['front_size']} points"),
-        ("hypervolume", hypervolume_text(document, digits=6)),
+        ("hypervolume", _volume(document, digits=6)),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
         ("slot time", _slot_hours(document["slot_seconds"])),
@@ -267,11 +269,8 @@ def describe_configuration(configuration: Mapping[str, Any]) -> str:
     return described(configuration)
 
 
-def hypervolume_text(document: Document, *, digits: int) -> str:
-    """A document's hypervolume; of an estimate with its standard error."""
-    error = document.get("hypervolume_error")
-    text = f"{document['hypervolume']:.{digits}g}"
-    return text if error is None else f"{text} ± {error:.2g} (estimated)"
+def _volume(document: Document, *, digits: int) -> str:
+    return volume_text(document["hypervolume"], document.get("hypervolume_error"), digits=digits)
 
 
 def _which(document: Document, what: str, n_shown: int | None = None) -> str:

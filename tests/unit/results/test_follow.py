@@ -12,12 +12,13 @@ import pytest
 import results.follow
 from results.errors import LogError, RunNotFoundError, SelectionError
 from results.events import Ended
-from results.follow import Followers, RunFollower
+from results.follow import Followers, RunFollower, SnapshotKeeper
 from results.lock import run_lock
 from results.query import load_view
 from results.run_directory import RunDirectory
+from results.snapshot import kept_view
 from results.sqlite_store import SqliteStore, read_only
-from results.view import fold
+from results.view import RunView, fold
 
 
 @pytest.fixture
@@ -293,3 +294,54 @@ def test_so_many_runs_are_held_as_were_wanted(new_run, tmp_path: Path) -> None:
     first.close()
     followers.close()
     assert len(followers) == 0
+
+
+def test_the_writer_keeps_its_view_every_so_many_events_and_at_the_end(
+    stored, folder: RunDirectory
+) -> None:
+    keeper = SnapshotKeeper(folder, every=3)
+    written = []
+    view = RunView()
+    for logged in stored.store.read():
+        view.apply(logged)
+        keeper.changed(view, is_end=False)
+        kept = kept_view(folder.snapshot)
+        written.append(0 if kept is None else kept.mark.sequence)
+    assert written == [0, 0, 3, 3]
+
+    keeper.changed(view, is_end=True)
+    kept = kept_view(folder.snapshot)
+    assert kept is not None
+    with read_only(folder.events) as log:
+        assert kept.mark[:2] == (4, log.checksum(up_to=4))
+    assert load_view(folder)[0] == whole(folder) == view
+
+
+def test_a_writer_that_cannot_keep_its_view_goes_on(new_run, tmp_path: Path) -> None:
+    run = new_run().open()
+
+    SnapshotKeeper(RunDirectory(tmp_path / "nowhere")).changed(run.view, is_end=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_of_the_log_has_the_checksum_of_all_before_it(stored, folder) -> None:
+    with read_only(folder.events) as log:
+        everything = log.checksum(up_to=4)
+        for after in range(4):
+            known = log.checksum(up_to=after) or 0
+            assert log.checksum(up_to=4, after=after, checksum=known) == everything
+            (part,) = log.parts(after=after, checksum=known)
+            assert part.checksum == everything
+            assert part.events == stored.store.read(after=after)
+        assert log.checksum(up_to=5) is None
+        assert len({log.checksum(up_to=n) for n in range(1, 5)}) == 4
+
+
+def test_chosen_events_are_read_and_missing_ones_are_told(stored, folder) -> None:
+    with read_only(folder.events) as log:
+        assert [logged.sequence for logged in log.select([2, 4])] == [2, 4]
+        assert log.select([]) == []
+        assert log.last_sequence() == 4
+        with pytest.raises(LogError, match="lacks events"):
+            log.select([2, 9])
