@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from frnas_search.launch.constraints import (
     MOST_REFUSALS,
     CostConstraints,
@@ -166,6 +168,8 @@ def sample_within(
 ) -> list[Mapping[str, Value]]:
     """Configurations within the limits, where they are too rare for an ordinary sample of them.
 
+    Some that were found, and their neighbours: what they cost, and nothing of how often.
+
     Args:
         settings: The space.
         costs: What candidates cost.
@@ -174,7 +178,9 @@ def sample_within(
     feasible = feasible_of(settings, costs, limits)
     if feasible is None:
         return []
-    return list(plain_values(build_space(settings, seed=0), feasible.any()))
+    found = feasible.any()[:_N_WANTED]
+    near = feasible.around(found, found, np.random.default_rng(0))
+    return list(plain_values(build_space(settings, seed=0), np.vstack([found, near])))
 
 
 def is_foreseen(limit: str) -> bool:

@@ -21,6 +21,7 @@ from workers.processes.candidate_costs import candidate_costs
 if TYPE_CHECKING:
     from frnas_search.config.requests import PreparationRequest
     from frnas_search.launch.data_preparation import Pictures
+    from frnas_search.optimizers.rarity import Effort
     from search_space.candidate import SpaceSettings, Value
     from workers.processes.candidate_costs import BuildReport
 
@@ -129,11 +130,22 @@ def _check_samples(
         return []
     statistics = sample_statistics(drawn, settings, prepared.costs, limits)
     findings.corners += _corners(statistics)
-    within = share_within(statistics, settings, prepared.costs, limits)
-    if within is not None and within.accepted < within.drawn:
-        share = share_in_words(within.accepted, within.drawn)
-        findings.corners.append(f"within all constraints lies {share} of the space")
+    findings.corners += _rarity(
+        share_within(statistics, settings, prepared.costs, limits), findings.faults
+    )
     return drawn
+
+
+def _rarity(within: Effort | None, faults: Sequence[str]) -> list[str]:
+    """How much of the space keeps within the constraints, where that is not all of it."""
+    if within is None or within.accepted == within.drawn:
+        return []
+    share = share_in_words(within.accepted, within.drawn)
+    is_there = not any(fault.startswith("constraints:") for fault in faults)
+    hint = ""
+    if within.accepted == 0 and is_there:
+        hint = "; there are some all the same, which a search finds by going on from the nearest"
+    return [f"within all constraints lies {share} of the space{hint}"]
 
 
 def _check_networks(

@@ -18,7 +18,7 @@ from results.errors import LogError
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome
 from results.view import RunView, fold
-from tests.fakes import PromotingOptimizer
+from tests.fakes import PromotingOptimizer, ScriptedOptimizer
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
 from workers.settings import TrialJob
 
@@ -46,6 +46,23 @@ def test_one_trial_is_asked_submitted_told_and_the_run_ends(
     assert search.optimizer.told == [
         (proposal(1), {"error": pytest.approx(0.899), "rank_disparity": pytest.approx(0.101)})
     ]
+
+
+class Refusing(ScriptedOptimizer):
+    """Has nothing, and says why."""
+
+    def why_nothing(self) -> str:
+        return "no configuration within the constraints among 9 tried"
+
+
+def test_why_nothing_is_proposed_ends_up_in_the_log(new_search: type[SearchBuilder]) -> None:
+    search = new_search([])
+    search.coordinator.optimizer = Refusing([])
+    ended = search.coordinator.run()
+    assert ended == events.Ended(
+        state="failed", reason="no configuration within the constraints among 9 tried"
+    )
+    assert search.store.read()[-1].event == ended
 
 
 def test_the_limit_of_trials_bounds_what_is_asked(new_search: type[SearchBuilder]) -> None:

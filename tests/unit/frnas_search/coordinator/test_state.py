@@ -378,6 +378,25 @@ def test_an_exhausted_space_ends_the_search_after_what_still_runs(state: SearchS
     ]
 
 
+def test_a_search_that_finds_no_more_within_its_constraints_says_why(state: SearchState) -> None:
+    why = "no other configuration within the constraints among 9 tried"
+    assert actions_of(state, done("a"), Exhausted(reason="earlier"), done("b")) == [
+        [Record(done("a").outcome), Suggest()],
+        [],
+        [Record(done("b").outcome), Suggest()],
+    ]
+    assert actions_of(state, Exhausted(reason=why)) == [[Close(why, "finished")]]
+
+
+def test_a_search_that_finds_nothing_at_all_has_failed() -> None:
+    why = "no configuration within the constraints among 9 tried"
+    fresh = SearchState(max_attempts=2)
+    assert actions_of(fresh, SlotsChanged(2), Exhausted(reason=why)) == [
+        [Suggest()],
+        [Close(why, "failed")],
+    ]
+
+
 def test_a_result_may_give_an_exhausted_space_one_more_proposal(state: SearchState) -> None:
     assert actions_of(state, done("a"), Exhausted(), done("b"), Suggested(request("c"))) == [
         [Record(done("a").outcome), Suggest()],
