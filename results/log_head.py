@@ -58,6 +58,8 @@ def read_head(log: Path) -> LogHead | None:
         LogError: There is one, and it cannot be read.
     """
     path = head_path(log)
+    if path.exists() and not path.is_file():
+        raise LogError(f"{path}: is no file, so nobody knows whether the log beside it is whole")
     try:
         value = json.loads(path.read_bytes())
         head = LogHead(sequence=value["sequence"], chain=value["chain"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import sys
 import zlib
@@ -498,6 +499,8 @@ def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise RunNotFoundError(f"{path}: there is no event log; check the run's name or folder")
+    if not os.access(path, os.R_OK):
+        raise LogError(f"{path}: may not be read; ask whoever owns it, or check its permissions")
 
 
 @contextmanager

@@ -13,7 +13,8 @@ def without_header_digest(pack: Path) -> None:
     data = pack.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
-    del header["__metadata__"]["header_digest"]
+    for name in ("header_digest", "account"):  # the second came together with the first
+        header["__metadata__"].pop(name, None)
     text = json.dumps(header, ensure_ascii=False).encode().ljust(end - 8, b" ")
     pack.write_bytes(data[:8] + text + data[end:])
 

@@ -14,13 +14,17 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.comm.registry import get_backend
+from distributed.security import Security
 
 from frnas_search.errors import AddressError, PortInUseError, SchedulerUnreachableError
 from frnas_search.executors.dask_preload import LOG_VARIABLE
@@ -33,6 +37,7 @@ _STOP_SECONDS = 10.0
 _LEAVE_SECONDS = 25.0
 _RETRY_SECONDS = 5.0
 _ADDRESS = re.compile(r"((?P<protocol>tcp|tls|ws|wss|ucx|ucxx)://)?[^\s:/]+(:[^\s:/]+)*:\d{1,5}")
+_ENCRYPTED = ("tls", "wss")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CONFIGURATION = {
     # Losing a worker is the state machine's business; Dask must not try again behind its back.
@@ -154,13 +159,40 @@ def resolve_scheduler(text: str) -> str:
     return text if found["protocol"] else f"tcp://{text}"
 
 
+def require_protocol(address: str) -> None:
+    """Refuse an address that this machine cannot speak to, before the libraries fail at it.
+
+    Args:
+        address: From `resolve_scheduler`.
+
+    Raises:
+        AddressError: Its protocol is not there, or needs certificates that are not configured.
+    """
+    protocol = address.partition("://")[0]
+    try:
+        get_backend(protocol).get_connector()
+        security = Security().get_connection_args("client")
+    except (ImportError, RuntimeError, TypeError, ValueError, OSError) as error:
+        raise AddressError(
+            f"{address}: {protocol} cannot be used here ({error}); give the address as "
+            "tcp://host:port"
+        ) from error
+    if protocol in _ENCRYPTED and security.get("ssl_context") is None:
+        raise AddressError(
+            f"{address}: {protocol} needs certificates, and none are configured; name them in "
+            "Dask's configuration (distributed.comm.tls), or give the address as tcp://host:port"
+        )
+
+
 def connect(address: str, *, timeout_seconds: float = 10.0) -> Client:
     """A client of the scheduler at `address`.
 
     Raises:
+        AddressError: Its protocol cannot be used.
         SchedulerUnreachableError: None answers in time.
     """
     quiet_libraries()
+    require_protocol(address)
     try:
         with dask.config.set(_CONFIGURATION):
             return Client(address, timeout=timeout_seconds, set_as_default=False)
@@ -190,12 +222,39 @@ def local_cluster(slots: Sequence[WorkerSlot]) -> Iterator[tuple[Client, str]]:
         }
         for number, slot in enumerate(slots)
     }
-    with (
-        dask.config.set(_CONFIGURATION),
-        SpecCluster(scheduler=scheduler, workers=workers, silence_logs=False) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with dask.config.set(_CONFIGURATION), contextlib.ExitStack() as stack:
+        with interrupts_held():
+            cluster = stack.enter_context(
+                SpecCluster(scheduler=scheduler, workers=workers, silence_logs=False)
+            )
+            client = stack.enter_context(Client(cluster, set_as_default=False))
         yield client, str(cluster.scheduler_address)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends: what is interrupted half started cannot be ended well.
+
+    Processes and threads that are started in the block never see it: a terminal sends it to all of
+    them, and it is this process that ends them. In another thread than the main one nothing is
+    held, for signals never arrive there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Python's own process for this unblocks the signal in whichever thread it starts it.
+    resource_tracker.ensure_running()
+    held: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    # The mask is what processes inherit; the handler is for threads that are there already.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, signal.default_int_handler if handler is None else handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def serve_scheduler(
@@ -318,6 +377,7 @@ async def _answering_scheduler(
     while not stop.is_set():
         try:
             address = resolve_scheduler(scheduler)
+            require_protocol(address)
             async with Client(
                 address, asynchronous=True, timeout=_RETRY_SECONDS, set_as_default=False
             ):

@@ -48,6 +48,11 @@ def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
         RunFileError: An override is wrong, or touches another section.
         RunChangedError: It changes what the run was started with.
     """
+    if not run.run_yaml.is_file():
+        raise RunFileError(
+            f"{run.run_yaml}: there is no such file, and the run cannot go on without it; restore "
+            "it from a copy"
+        )
     started = read_yaml(run.run_yaml)
     with read_only(run.events) as log:
         # Limits that an earlier session raised stay raised.
@@ -117,10 +122,11 @@ def _manifest(run: RunDirectory) -> Mapping[str, Any] | None:
     Raises:
         RunChangedError: It cannot be read.
     """
-    try:
-        manifest = json.loads(run.manifest.read_bytes())
-    except FileNotFoundError:
+    if not run.manifest.exists():
         return None
+    try:
+        # What is no file may be a pipe, which would keep us waiting.
+        manifest = json.loads(run.manifest.read_bytes()) if run.manifest.is_file() else None
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise RunChangedError(
