@@ -26,6 +26,7 @@ from results.run_directory import RunDirectory
 from results.sqlite_store import read_only
 from results.trial import TrialOutcome
 from workers.settings import TrialJob
+from workers.trials.messages import ProofRequest
 
 RAW: dict[str, Any] = {
     "name": "tiny",
