@@ -50,7 +50,14 @@ _TRIED_SAMPLES = 1000
 _SHOWN_FAULTS = 8
 _MOST_BYTES = 10**7
 # What ConfigSpace raises about a file that is not one of its own.
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_MALFORMED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def build_space(settings: SpaceSettings, seed: int) -> ConfigurationSpace:
