@@ -55,8 +55,8 @@ _MALFORMED = (
     LookupError,
     TypeError,
     AttributeError,
+    ArithmeticError,
     RecursionError,
-    OverflowError,
 )
 
 

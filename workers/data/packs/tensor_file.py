@@ -160,7 +160,9 @@ def read_tensor_file(stream: BinaryIO, path: Path) -> TensorFile:
     text, header = _read_header(stream, path, file_bytes)
     start = _LENGTH_BYTES + len(text)
     metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) for text in metadata.values()
+    ):
         raise _foreign(path)
     is_intact = _is_intact(len(text).to_bytes(_LENGTH_BYTES, "little") + text, metadata)
     try:

@@ -87,11 +87,13 @@ class Verification:
             raise changed(self.pack.path)
 
     def _read(self) -> None:
-        self._fault = f"{self.pack.path}: was not read to its end; check the file"
+        self._fault = f"{self.pack.path}: was not read to its end; begin again"
         try:
             self._reading.run()
         except DataError as error:
             self._fault = str(error)
+        except MemoryError:
+            logger.warning("%s: there is no memory to compare its digest", self.pack.path)
         else:
             self._fault = None
         finally:

@@ -254,6 +254,16 @@ def test_another_format_version_is_named(path):
         open_pack(path)
 
 
+def test_a_header_whose_digests_are_no_text_is_no_packs(path):
+    digest = write(path)
+    without_header_digest(path)
+    number = b"7".rjust(66)
+    path.write_bytes(path.read_bytes().replace(f'"{digest}"'.encode(), number))
+    for verify in (False, True):
+        with pytest.raises(DataError, match="not a pack"):
+            open_pack(path, verify=verify)
+
+
 def test_an_identity_in_two_splits_is_named(path):
     table = make_table()
     table.split[5] = 2

@@ -237,8 +237,7 @@ def test_a_disk_that_fails_in_the_background_is_told(
         begun.require()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_reading_that_ends_for_any_other_reason_lets_nobody_wait(
+def test_a_reading_that_has_no_memory_lets_nobody_wait(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
