@@ -120,6 +120,7 @@ class Coordinator:
     _stops_seen: int = 0
     _outcomes: list[TrialOutcome] = field(default_factory=list)
     _next_reminder: float = field(default=0.0)
+    _waiting_for: str = ""
     _reports: EpochReports = field(default_factory=EpochReports)
 
     def run(self, first: Iterable[Event] = ()) -> events.Ended:
@@ -361,9 +362,16 @@ class Coordinator:
         attendance = self.executor.attendance()
         for watcher in self.watchers:
             watcher.tick(self.view, attendance)
-        if attendance.waiting_for and self._end is None and self.clock() >= self._next_reminder:
-            logger.warning("waiting: %s", attendance.waiting_for)
+        if self._end is None:
+            self._remind(attendance.waiting_for)
+
+    def _remind(self, waiting_for: str) -> None:
+        """Say what is missing, at once and then now and then."""
+        is_news = waiting_for != self._waiting_for
+        if waiting_for and (is_news or self.clock() >= self._next_reminder):
+            logger.warning("waiting: %s", waiting_for)
             self._next_reminder = self.clock() + _REMINDER_SECONDS
+            self._waiting_for = waiting_for
 
     def log(self, event: events.Event) -> None:
         """Append an event to the log, then take it into the view and tell the watchers.

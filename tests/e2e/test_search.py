@@ -260,7 +260,7 @@ def test_a_search_whose_only_worker_is_sick_fails_and_tells_nobody_a_cost(shell:
     (reason,) = status["workers"]["idle"].values()
     assert reason.startswith("unfit: its training process ended with")
     assert status["trials"] == {"finished": 0, "failed": 0, "running": 0, "lost": 0}
-    assert "no worker is fit" in shell.log_of(search)
+    assert "gets no trials: its training process ended with" in shell.log_of(search)
 
 
 def test_other_limits_than_trials_end_a_search_and_are_raised_on_a_finished_one(
