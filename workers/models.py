@@ -146,7 +146,7 @@ def _read_description(store: ArtefactStore) -> tuple[ModelDescription, str]:
         CheckpointError: It is missing, damaged, edited wrongly or of another version.
     """
     place = store.describe(DESCRIPTION_NAME)
-    content = _json_object(_read(store, DESCRIPTION_NAME), place)
+    content = _json_object(store, _read(store, DESCRIPTION_NAME))
     if content.get("schema") != SCHEMA:
         raise CheckpointError(
             f"{place} has schema {shown(content.get('schema'))}; this version reads {SCHEMA}"
@@ -172,18 +172,20 @@ def _read(store: ArtefactStore, name: str) -> bytes:
         return store.read(name)
     except OSError as error:
         raise CheckpointError(
-            f"no readable model: {store.describe(name)} cannot be read ({error.strerror}); give "
-            "a folder that `frnas retrain` wrote, with both its files"
+            f"no readable model in {store.describe('')}: {store.describe(name)} cannot be read "
+            f"({error.strerror}); give a folder that `frnas retrain` wrote, with both its files"
         ) from error
 
 
-def _json_object(text: bytes, place: str) -> dict[str, Any]:
+def _json_object(store: ArtefactStore, text: bytes) -> dict[str, Any]:
+    place = store.describe(DESCRIPTION_NAME)
     try:
         content = json.loads(text)
-    except RecursionError:
-        raise _damaged(place, "it is nested without end") from None
-    except ValueError as error:  # also of what is no UTF-8
-        raise _damaged(place, f"no readable model, it is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:  # also of what is no UTF-8
+        raise CheckpointError(
+            f"no readable model in {store.describe('')}: {place} is no JSON ({error}); copy it "
+            "again"
+        ) from error
     if not isinstance(content, dict):
         raise _damaged(place, f"it is {shown(content)}, not an object")
     return content

@@ -15,6 +15,8 @@ from workers.errors import CheckpointError
 from workers.training.checkpoints import Checkpoint
 from workers.training.loop import Training, restore
 
+_SHOWN_CHARACTERS = 200
+
 
 def require_taken(training: Training, checkpoint: Checkpoint) -> None:
     """Put a fresh training where the checkpoint was taken, and look at what that made of it.
@@ -37,7 +39,8 @@ def require_taken(training: Training, checkpoint: Checkpoint) -> None:
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         if "can't allocate memory" in str(error):
             raise
-        faults = [str(error).partition("\n")[0]]
+        # Of a network's many weights that do not fit, the first few will do.
+        faults = [" ".join(str(error).split())[:_SHOWN_CHARACTERS]]
     if faults:
         raise CheckpointError("; ".join(faults))
 
