@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from benchmarks.kills.plan import Blow, Kind, Mode
+from benchmarks.kills.plan import PAUSE, Blow, Kind, Mode
 from results.events import Asked, AttemptLost, GivenUp, LoggedEvent, Resumed, Told
 from results.trial import ConfigurationKey, TrialOutcome, TrialRequest, configuration_key
 
@@ -47,7 +47,8 @@ class Account:
         false: Trials of which something was told that the same training, undisturbed, did not
             give; with both, in words.
         given_up: Trials that were given up on the way and handed out again.
-        hit: Number of a kill -> trials whose attempt came to nothing before the next one.
+        hit: Number of a kill -> trials whose attempt it has cut short: as lost, or by ending the
+            search that they ran for.
         n_attempts_lost: Number of a kill -> such attempts that the log names.
     """
 
@@ -102,15 +103,25 @@ def account(
 
 
 def _note_hit(found: Account, logged: LoggedEvent, kills: Sequence[Kill]) -> None:
-    before = [n for n, kill in enumerate(kills) if kill.sequence < logged.sequence]
+    """Put down what was cut short to the last kill that may have done it."""
     event = logged.event
+    if not isinstance(event, AttemptLost | Resumed):
+        return
+    before = [n for n, kill in enumerate(kills) if kill.sequence < logged.sequence]
+    is_resumed = isinstance(event, Resumed)
+    able = [
+        n
+        for n in before
+        if kills[n].blow != PAUSE and (kills[n].kind == "coordinator" or not is_resumed)
+    ]
     if not before:
         return
+    culprit = able[-1] if able else before[-1]
     if isinstance(event, AttemptLost):
-        found.hit[before[-1]].add(event.outcome.trial_id)
-        found.n_attempts_lost[before[-1]] += 1
-    elif isinstance(event, Resumed):
-        found.hit[before[-1]] |= set(event.reissued)
+        found.hit[culprit].add(event.outcome.trial_id)
+        found.n_attempts_lost[culprit] += 1
+    else:
+        found.hit[culprit] |= set(event.reissued)
 
 
 def _wrong(
@@ -142,14 +153,19 @@ def table(kills: Sequence[Kill], accounts: Mapping[str, Account]) -> list[dict[s
     """
     groups: defaultdict[tuple[str, str], list[tuple[Account, int]]] = defaultdict(list)
     n_of_search: Counter[str] = Counter()
+    n_running: Counter[tuple[str, str]] = Counter()
     for kill in kills:
         found = (accounts[kill.search], n_of_search[kill.search])
         n_of_search[kill.search] += 1
         kind = kill.kind + (", local workers" if kill.mode == "local" else "")
         groups[kind, kill.blow].append(found)
-    rows = [_row(kind, blow, group) for (kind, blow), group in sorted(groups.items())]
+        n_running[kind, kill.blow] += kill.n_running
+    rows = [
+        _row(kind, blow, group) | {"running": n_running[kind, blow]}
+        for (kind, blow), group in sorted(groups.items())
+    ]
     total: dict[str, Any] = {"kind": "all", "signal": ""}
-    for key in ("kills", "trials_hit", "attempts_lost"):
+    for key in ("kills", "running", "trials_hit", "attempts_lost"):
         total[key] = sum(row[key] for row in rows)
     total["lost"] = sum(len(found.lost) for found in accounts.values())
     total["told_twice"] = sum(len(found.told_twice) for found in accounts.values())

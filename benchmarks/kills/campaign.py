@@ -79,9 +79,11 @@ class Campaign:
 
     def _strike(self, strike: Strike, began: float, say: Callable[[str], None]) -> bool:
         """Wait for the right moment and strike; whether somebody was met."""
-        if not self._tended(strike.seconds, lambda: False):
+        is_going_on = self._tended(
+            strike.patience_seconds, lambda: bool(self.fleet.running())
+        ) and self._tended(strike.seconds, lambda: False)
+        if not is_going_on:
             return False
-        self._tended(strike.patience_seconds, lambda: bool(self.fleet.running()))
         victims: list[int] = []
 
         def is_there() -> bool:

@@ -41,8 +41,8 @@ class Strike:
 
     Attributes:
         mode: Workers of a scheduler, or those that the search starts itself.
-        seconds: How long after the strike before.
-        patience_seconds: How long to wait for a trial that runs; 0 strikes whatever goes on.
+        patience_seconds: How long to wait at most for a trial that runs; 0 does not wait.
+        seconds: How long to wait then.
         stop_seconds: How long the process stays stopped, where it is.
     """
 
@@ -102,7 +102,7 @@ def _timed(chance: random.Random, mode: Mode, kind: Kind, blow: Blow) -> Strike:
         kind=kind,
         blow=blow,
         seconds=chance.uniform(0.5, 5.0),
-        patience_seconds=15.0 if chance.random() < 0.75 else 0.0,
+        patience_seconds=30.0 if chance.random() < 0.85 else 0.0,
         stop_seconds=chance.uniform(2.0, 4.0),
     )
 

@@ -76,22 +76,35 @@ def test_a_cost_that_nothing_can_be_held_against_is_false() -> None:
 
 def test_an_attempt_is_lost_to_the_last_kill_before() -> None:
     lost = AttemptLost(outcome=outcome(FIRST, None))
-    taken_over = Resumed(reissued=("t0001", "t0002"), versions={})
-    events = log(*ASKED, lost, lost, taken_over)
-    found = account(events, [kill(1), kill(3), kill(4)], TRUTH)
-    assert found.hit == {0: {"t0001"}, 1: {"t0001"}, 2: {"t0001", "t0002"}}
+    events = log(*ASKED, lost, lost)
+    found = account(events, [kill(1), kill(3)], TRUTH)
+    assert found.hit == {0: {"t0001"}, 1: {"t0001"}}
     assert dict(found.n_attempts_lost) == {0: 1, 1: 1}
     assert account(events, [], TRUTH).hit == {}
+
+
+def test_a_process_that_was_only_stopped_is_not_blamed_where_another_was_killed() -> None:
+    lost = AttemptLost(outcome=outcome(FIRST, None))
+    stopped = replace(kill(2), blow="SIGSTOP, SIGCONT")
+    assert account(log(*ASKED, lost), [kill(1), stopped], TRUTH).hit[0] == {"t0001"}
+    assert account(log(*ASKED, lost), [stopped], TRUTH).hit[0] == {"t0001"}
+
+
+def test_what_a_search_hands_out_again_is_put_down_to_the_kill_of_the_coordinator() -> None:
+    taken_over = Resumed(reissued=("t0001", "t0002"), versions={})
+    coordinator = replace(kill(1), kind="coordinator")
+    found = account(log(*ASKED, taken_over), [coordinator, kill(2)], TRUTH)
+    assert found.hit == {0: {"t0001", "t0002"}, 1: set()}
 
 
 def test_the_table_counts_a_bad_trial_for_every_kill_that_hit_it_and_once_in_all() -> None:
     lost = AttemptLost(outcome=outcome(FIRST, None))
     kills = [kill(1), replace(kill(2), kind="scheduler", mode="local")]
     rows = table(kills, {"s": account(log(ASKED[0], lost, lost), kills, TRUTH)})
-    assert [(row["kind"], row["kills"], row["lost"]) for row in rows] == [
-        ("scheduler, local workers", 1, 1),
-        ("training", 1, 1),
-        ("all", 2, 1),
+    assert [(row["kind"], row["kills"], row["running"], row["lost"]) for row in rows] == [
+        ("scheduler, local workers", 1, 1, 1),
+        ("training", 1, 1, 1),
+        ("all", 2, 2, 1),
     ]
 
 
