@@ -87,6 +87,18 @@ def quiet_libraries() -> None:
         library.setLevel(logging.CRITICAL)
         library.handlers.clear()
         library.propagate = True
+        for part in _loggers_within(name):
+            part.setLevel(logging.NOTSET)  # Dask gives its client's a level of its own
+
+
+def _loggers_within(name: str) -> list[logging.Logger]:
+    """Those that are there below a library's own."""
+    known = list(logging.Logger.manager.loggerDict.items())
+    return [
+        found
+        for key, found in known
+        if key.startswith(f"{name}.") and isinstance(found, logging.Logger)
+    ]
 
 
 def log_file(path: Path) -> logging.Handler:

@@ -85,8 +85,8 @@ class Judgement:
     def failed(self, outcome: TrialOutcome) -> list[Bench]:
         """A worker failed a trial, and it is not certain that the configuration is to blame."""
         trial_id, worker = outcome.trial_id, outcome.worker
-        if worker in self.benched:
-            return []
+        if worker in self.benched or outcome.blamed in (Fault.CLUSTER, Fault.USER):
+            return []  # that is nobody's who works here
         record = self._workers[worker]
         self._failed_on[trial_id].add(worker)
         if outcome.blamed is None:
