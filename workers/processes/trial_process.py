@@ -224,6 +224,8 @@ class TrialProcess:
             detail = f"the training process was told to end ({name})"
             return failed(FailureKind.WORKER_LOST, detail, fault=Fault.CLUSTER)
         detail = f"the training process {_ended(code)}\n{last_lines}"
+        if -code == signal.SIGBUS:  # a file that it had mapped, such as the pack, was cut off
+            return failed(FailureKind.DATA_ERROR, detail)
         return failed(FailureKind.CRASHED, detail)
 
     def _forget_child(self) -> int:

@@ -230,6 +230,7 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
             )
+            progress.advance("preparing")  # a large pack may still be read
             require_intact_pack(job.data)  # before others go on from what was learned from it
             _note(
                 progress,
