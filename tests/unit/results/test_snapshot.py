@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,13 @@ def play(run, seed: int, n_steps: int) -> list[LoggedEvent]:
                     ]
                 )
             )
-    return run.store.read()
+    # The writer's clock, which begins anew when another takes over, or none in older logs.
+    elapsed = 0.0
+    events = []
+    for logged in run.store.read():
+        elapsed = 0.0 if isinstance(logged.event, Resumed) else elapsed + chance.random()
+        events.append(replace(logged, elapsed_seconds=elapsed if seed % 3 else None))
+    return events
 
 
 @settings(max_examples=40, deadline=None)
