@@ -338,8 +338,7 @@ def _rows(
     limit: int = -1,
 ) -> list[tuple[Any, ...]]:
     """Events as `_COLUMNS`; None in a column that the log is too old for."""
-    with _explained(path):
-        last = sys.maxsize if up_to is None else up_to
+    last = sys.maxsize if up_to is None else up_to
     with _explained(path):
         columns = _selected(connection)
         query = (
