@@ -252,6 +252,7 @@ def _logged_to_json(logged: LoggedEvent | None) -> dict[str, Any] | None:
     return {
         "sequence": logged.sequence,
         "time": logged.time,
+        "elapsed_seconds": logged.elapsed_seconds,
         "event": event_to_json(logged.event),
     }
 
@@ -259,9 +260,7 @@ def _logged_to_json(logged: LoggedEvent | None) -> dict[str, Any] | None:
 def _logged_from_json(value: dict[str, Any] | None) -> LoggedEvent | None:
     if value is None:
         return None
-    return LoggedEvent(
-        sequence=value["sequence"], time=value["time"], event=event_from_json(value["event"])
-    )
+    return LoggedEvent(**{**value, "event": event_from_json(value["event"])})
 
 
 def _text(value: Any) -> bytes:

@@ -252,9 +252,10 @@ class SqliteReader:
             marks = ", ".join("?" * len(part))
             with _explained(self._path):
                 columns = _selected(self._connection)
-            query = f"SELECT {columns} FROM events WHERE sequence IN ({marks}) ORDER BY sequence"  # noqa: S608 (marks only)
-            with _explained(self._path):
-                rows = self._connection.execute(query, tuple(part)).fetchall()
+                query = f"SELECT {columns} FROM events WHERE sequence IN ({marks}) "  # noqa: S608 - marks only
+                rows = self._connection.execute(
+                    query + "ORDER BY sequence", tuple(part)
+                ).fetchall()
             found += [_logged_event(row, self._path) for row in rows]
         if len(found) != len(sequences):
             raise LogError(f"{self._path}: it lacks events that it had; {_RESTORE}")
@@ -337,14 +338,13 @@ def _rows(
     limit: int = -1,
 ) -> list[tuple[Any, ...]]:
     """Events as `_COLUMNS`; None in a column that the log is too old for."""
-    with _explained(path):
-        columns = _selected(connection)
-    query = (
-        f"SELECT {columns} FROM events WHERE sequence > ? AND sequence <= ? "  # noqa: S608 - our own names
-        "ORDER BY sequence LIMIT ?"
-    )
     last = sys.maxsize if up_to is None else up_to
     with _explained(path):
+        columns = _selected(connection)
+        query = (
+            f"SELECT {columns} FROM events WHERE sequence > ? AND sequence <= ? "  # noqa: S608 - our own names
+            "ORDER BY sequence LIMIT ?"
+        )
         return connection.execute(query, (after, last, limit)).fetchall()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import results.follow
 from results.errors import LogError, RunNotFoundError, SelectionError
-from results.events import Ended
+from results.events import Ended, SlotsChanged
 from results.follow import Followers, RunFollower, SnapshotKeeper
 from results.lock import run_lock
 from results.query import load_view
@@ -75,6 +75,7 @@ def test_a_follower_has_what_was_written_by_the_time_it_is_asked(
 
 
 def test_only_new_events_are_read(stored, follower: RunFollower, monkeypatch) -> None:
+    stored.store.append(SlotsChanged(n_slots=1), time="2026-01-01T00:00:03Z", elapsed_seconds=3.5)
     with follower.reading():
         pass
     stored.trial(2, 0.1, 1.0)
@@ -91,7 +92,7 @@ def test_only_new_events_are_read(stored, follower: RunFollower, monkeypatch) ->
     for _ in range(3):
         with follower.reading() as (view, _):
             assert view.n_finished == 2
-    assert read == [5, 6, 7]
+    assert read == [6, 7, 8]
 
 
 def test_a_run_that_is_held_runs(stored, folder: RunDirectory, follower: RunFollower) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +116,13 @@ def play(run, seed: int, n_steps: int) -> list[LoggedEvent]:
                     ]
                 )
             )
-    return run.store.read()
+    # The writer's clock, which begins anew when another takes over, or none in older logs.
+    elapsed = 0.0
+    events = []
+    for logged in run.store.read():
+        elapsed = 0.0 if isinstance(logged.event, Resumed) else elapsed + chance.random()
+        events.append(replace(logged, elapsed_seconds=elapsed if seed % 3 else None))
+    return events
 
 
 @settings(max_examples=40, deadline=None)
@@ -205,3 +213,17 @@ def test_where_no_code_can_be_read_nothing_is_kept(
 def test_the_version_of_the_fold_names_what_it_computes_with() -> None:
     assert "numpy-" in fold_version()
     assert "moocore-" in fold_version()
+
+
+def test_the_version_of_the_fold_is_of_every_module_that_a_fold_runs() -> None:
+    folder = Path(results.snapshot.__file__).parent
+    found, waiting = set(), ["view", "snapshot"]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and (folder / f"{name}.py").is_file():
+            found.add(name)
+            text = (folder / f"{name}.py").read_text(encoding="utf-8")
+            waiting += re.findall(r"^\s*from results\.(\w+) import", text, re.MULTILINE)
+
+    # What errors say, how a file is replaced and which metrics there are is not of a fold.
+    assert found - {"errors", "atomic", "metrics"} == set(results.snapshot._FOLD)
