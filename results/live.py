@@ -104,7 +104,14 @@ def as_of_now(
         live: What the coordinator last said of it, if that is recent.
     """
     if state != "running":
-        return document | {"now": now, "seconds_left": None, "workers": None, "running": []}
+        workers = None if live is None else _workers(live)
+        running = [] if live is None else [_retraining(trial) for trial in live.trials]
+        return document | {
+            "now": now,
+            "seconds_left": None,
+            "workers": workers,
+            "running": running,
+        }
     slots = dict(document["slot_seconds"])
     since = max(0.0, _seconds_between(view.updated, now))
     slots["running"] += since * view.n_running
@@ -156,6 +163,26 @@ def _running(view: RunView, now: str, live: Live | None) -> list[dict[str, Any]]
             }
         )
     return rows
+
+
+def _retraining(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A training of `frnas retrain`, of which the log knows when it is done."""
+    return {
+        "trial_id": said["trial_id"],
+        "config_id": str(said["trial_id"]).removeprefix("retrain-").partition("-")[0],
+        "attempt": said["attempt"],
+        "epoch": said["epoch"],
+        "epochs": said["n_epochs"],
+        "phase": said["phase"],
+        "step": said["step"],
+        "steps": said["n_steps"],
+        "loss": said["loss"],
+        "pictures_per_second": said["pictures_per_second"],
+        "memory_bytes": said["memory_bytes"],
+        "seconds_left": said["seconds_left"],
+        "heard_seconds": said["heard_seconds"],
+        "worker": said["worker"],
+    }
 
 
 def _trial(value: Mapping[str, Any]) -> dict[str, Any]:

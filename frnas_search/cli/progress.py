@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SUMMARY_SECONDS = 60.0
+_PROGRESS_SECONDS = 20.0
 _MOST_TRIALS = 16
 _SILENT_SECONDS = 10.0
 
@@ -192,6 +193,25 @@ def progress_lines(attendance: Attendance) -> list[str]:
             f"{name}: epoch {epoch}, loss {loss}, {speed} pictures/s, {left} left, on {worker}"
         )
     return lines
+
+
+class ProgressLog:
+    """A line for each training that runs, now and then.
+
+    Args:
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = clock() + _PROGRESS_SECONDS
+
+    def look(self, attendance: Attendance) -> None:
+        """Say how far the trainings are, if it is time again."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + _PROGRESS_SECONDS
+            for line in progress_lines(attendance):
+                logger.info("%s", line)
 
 
 def _message(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:

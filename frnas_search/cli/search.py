@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from frnas_search.coordinator.coordinator import StopSignal, Watcher
+    from frnas_search.coordinator.executor import Attendance
     from frnas_search.launch.opening import Search
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ def retrain_command(
     Example: frnas retrain demo --select knee --seeds 3 --epochs 27
     """
     prepare_logging(json_logs=json_logs, verbose=verbose)
+    from frnas_search.cli.progress import ProgressLog
     from frnas_search.coordinator.coordinator import StopSignal
     from frnas_search.coordinator.retrain import chosen_configurations, retrain_requests
     from frnas_search.launch.opening import retraining
@@ -188,6 +190,13 @@ def retrain_command(
             seeds,
             n_epochs,
         )
+        progress, keep = ProgressLog(), job.look
+
+        def look(attendance: Attendance) -> None:
+            keep(attendance)
+            progress.look(attendance)
+
+        job.look = look
         is_done = job.run(requests)
         document = retrained_document(job.view, run=found.name)
     found.models.mkdir(exist_ok=True)

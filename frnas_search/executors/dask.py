@@ -171,7 +171,7 @@ class DaskExecutor:
                 f"{address} is {reason}" for address, reason in sorted(idle.items())
             )
         elif not usable:
-            missing = f"{len(self._roll.present)} workers are asked whether they are fit"
+            missing = f"workers that show whether they are fit: {len(self._roll.present)}"
         return Attendance(
             n_workers=len(usable),
             n_busy=len(self._running),

@@ -187,7 +187,10 @@ def retraining(
         proof = proof_request(blueprint.jobs)
         mark(proof)
         with open_executor(blueprint.pool, proof) as executor:
-            yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
+            try:
+                yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
+            finally:
+                run.live.unlink(missing_ok=True)
 
 
 def _write_provenance(blueprint: Blueprint) -> None:

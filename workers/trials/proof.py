@@ -116,7 +116,7 @@ def _require_same_place(store: ArtefactStore, marker: str) -> None:
 
 
 def _require_writable(store: ArtefactStore) -> None:
-    key = f"probes/{uuid.uuid4().hex}"
+    key = f"probe-{uuid.uuid4().hex}"
     try:
         store.write(key, _PROBE)
         found = store.read(key)

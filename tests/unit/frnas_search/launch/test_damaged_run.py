@@ -23,6 +23,7 @@ from results.query import load_view
 from results.run_directory import RunDirectory, resolve_run
 from results.trial import TrialOutcome
 from workers.settings import TrialJob
+from workers.trials.messages import ProofRequest
 
 RAW = {
     "name": "tiny",
@@ -77,7 +78,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         return TrialOutcome(trial_id=request.trial_id, attempt=request.attempt, costs=costs)
 
     @contextlib.contextmanager
-    def opened(pool: WorkerPool) -> Iterator[Executor]:
+    def opened(pool: WorkerPool, proof: ProofRequest | None) -> Iterator[Executor]:
+        assert proof is not None
         yield InlineExecutor(succeed)
 
     with pytest.MonkeyPatch.context() as patch:
