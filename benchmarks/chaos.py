@@ -56,6 +56,7 @@ _COLUMNS = (
     "kind",
     "signal",
     "kills",
+    "running",
     "trials_hit",
     "attempts_lost",
     "lost",
