@@ -20,6 +20,8 @@ from workers.processes import task
 if TYPE_CHECKING:
     from distributed import Worker
 
+logger = logging.getLogger(__name__)
+
 LOG_VARIABLE = "FRNAS_WORKER_LOG"
 """In a worker's environment: `text` or `json` for a line a trial, else warnings alone as text."""
 
@@ -58,6 +60,7 @@ def configure_worker_logging(kind: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     if kind.startswith("json"):
         handler.setFormatter(JsonFormatter())
+        task.pass_lines_on(lambda line: logger.warning("%s", line.rstrip("\n")))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()

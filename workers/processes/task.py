@@ -106,8 +106,16 @@ _leaving = threading.Event()
 _suspended: set[str] = set()
 
 
+def pass_lines_on(pass_on: Callable[[str], None]) -> None:
+    """Say where the training process's warnings go; before the first trial."""
+    _lines_go_to.append(pass_on)
+
+
+_lines_go_to: list[Callable[[str], None]] = []
+
+
 @cache
 def _training_process() -> TrialProcess:
-    process = TrialProcess()
+    process = TrialProcess(pass_on=_lines_go_to[-1] if _lines_go_to else None)
     atexit.register(process.close)
     return process

@@ -69,8 +69,18 @@ class TrialProcess:
     Not safe for threads: one job at a time.
     """
 
-    def __init__(self, command: tuple[str, ...] = _CHILD) -> None:
+    def __init__(
+        self, command: tuple[str, ...] = _CHILD, *, pass_on: Callable[[str], None] | None = None
+    ) -> None:
+        """A process that is started when it is needed.
+
+        Args:
+            command: What to start.
+            pass_on: Gets each line that it writes to standard error, but for those that are for
+                a failure's record only; by default they go to this process's own.
+        """
         self._command = command
+        self._pass_on = pass_on or _to_standard_error
         self._child: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._log: deque[str] = deque(maxlen=_KEPT_LOG_LINES)
@@ -204,7 +214,7 @@ class TrialProcess:
             target=_relay_answers, args=(child.stdout, self._answers), daemon=True
         ).start()
         self._log_thread = threading.Thread(
-            target=_relay_log, args=(child.stderr, self._log), daemon=True
+            target=_relay_log, args=(child.stderr, self._log, self._pass_on), daemon=True
         )
         self._log_thread.start()
         return child
@@ -371,13 +381,17 @@ def _relay_answers(source: IO[str], answers: queue.Queue[str | None]) -> None:
     answers.put(None)
 
 
-def _relay_log(source: IO[str], log: deque[str]) -> None:
+def _to_standard_error(line: str) -> None:
+    # Whatever has become of our own standard error, the child's must be read: it would wait for
+    # ever on a full pipe.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line)
+
+
+def _relay_log(source: IO[str], log: deque[str], pass_on: Callable[[str], None]) -> None:
     with source:
         for line in source:
             log.append(line.rstrip("\n").removeprefix(KEPT_LINE))
             if line.startswith(KEPT_LINE):
                 continue
-            # Whatever has become of our own standard error, the child's must be read: it would
-            # wait for ever on a full pipe.
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(line)
+            pass_on(line)
