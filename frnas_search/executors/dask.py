@@ -143,15 +143,18 @@ class DaskExecutor:
 
     def suspend(self) -> None:
         """Ask the workers that run a trial of ours to let it save itself."""
-        for assignment in self._running.values():
-            with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-                self._client.run(
-                    suspend_on_worker,
-                    assignment.job.request.trial_id,
-                    workers=[assignment.address],
-                    wait=False,
-                    on_error="ignore",
-                )
+        running = list(self._running.values())
+        if not running:
+            return
+        # One that is stopped does not answer; the others have heard it all the same.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            self._client.run(
+                suspend_on_worker,
+                [assignment.job.request.trial_id for assignment in running],
+                workers=sorted({assignment.address for assignment in running}),
+                on_error="ignore",
+                callback_timeout=_CONNECT_SECONDS,
+            )
 
     def bench(self, worker: str, reason: str) -> None:
         """Give the worker no more jobs."""

@@ -10,7 +10,7 @@ from distributed.core import Status
 from workers.processes import task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 def run_on_worker(job: Mapping[str, Any], topic: str) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def prove_on_worker(request: Mapping[str, Any]) -> dict[str, Any]:
     return task.prove(request)
 
 
-def suspend_on_worker(trial_id: str) -> None:
-    """Let a trial that runs in this worker save itself and come back."""
-    task.suspend(trial_id)
+def suspend_on_worker(trial_ids: Iterable[str]) -> None:
+    """Let those of the trials that run in this worker save themselves and come back."""
+    for trial_id in trial_ids:
+        task.suspend(trial_id)

@@ -227,6 +227,25 @@ def test_a_worker_that_is_asked_to_leave_gives_its_trial_back_at_once(
     assert worker.wait(PATIENCE_SECONDS) == 0
 
 
+def test_trials_that_are_suspended_save_themselves_and_their_worker_takes_others(
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
+) -> None:
+    executor.suspend()  # nothing runs: nothing to ask
+    long_job = endless(job, "suspended")
+    cluster.worker()
+    listener.slots_become(1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    executor.suspend()
+    left = listener.outcome()
+    assert (left.failure, left.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    assert left.checkpoint is not None
+    assert "saved after" in left.detail
+
+    executor.submit(replace(long_job, request=replace(long_job.request, attempt=2, epochs=2)))
+    assert listener.outcome().attempt == 2
+
+
 def test_a_restarted_scheduler_is_found_again_by_everybody(
     cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
 ) -> None:
