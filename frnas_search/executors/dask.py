@@ -150,7 +150,7 @@ class DaskExecutor:
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             self._client.run(
                 suspend_on_worker,
-                [assignment.job.request.trial_id for assignment in running],
+                [_attempt_of(assignment.job) for assignment in running],
                 workers=sorted({assignment.address for assignment in running}),
                 on_error="ignore",
                 callback_timeout=_CONNECT_SECONDS,
@@ -478,6 +478,10 @@ def _decoded(job: TrialJob, answer: Mapping[str, Any]) -> TrialOutcome:
         return outcome_from_json(answer)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         return _failed(job, FailureKind.DATA_ERROR, f"its worker {_OTHER_FRNAS} ({error})")
+
+
+def _attempt_of(job: TrialJob) -> tuple[str, int]:
+    return job.request.trial_id, job.request.attempt
 
 
 def _lost(job: TrialJob, detail: str) -> TrialOutcome:

@@ -43,7 +43,7 @@ def prove_on_worker(request: Mapping[str, Any]) -> dict[str, Any]:
     return task.prove(request)
 
 
-def suspend_on_worker(trial_ids: Iterable[str]) -> None:
-    """Let those of the trials that run in this worker save themselves and come back."""
-    for trial_id in trial_ids:
-        task.suspend(trial_id)
+def suspend_on_worker(attempts: Iterable[tuple[str, int]]) -> None:
+    """Let those of the trials' attempts that run in this worker save themselves and come back."""
+    for trial_id, attempt in attempts:
+        task.suspend(trial_id, attempt)

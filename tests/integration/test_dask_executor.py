@@ -241,6 +241,8 @@ def test_trials_that_are_suspended_save_themselves_and_their_worker_takes_others
     assert (left.failure, left.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
     assert left.checkpoint is not None
     assert "saved after" in left.detail
+    assert {beat.trial_id for beat in listener.heard} == {"t0009"}
+    assert listener.heard[-1].worker == left.worker
 
     executor.submit(replace(long_job, request=replace(long_job.request, attempt=2, epochs=2)))
     assert listener.outcome().attempt == 2
@@ -350,22 +352,6 @@ def test_a_worker_that_is_stopped_is_lost_within_a_minute(
     for pid in stopped:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-
-
-def test_what_runs_can_be_asked_to_save_itself(
-    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
-) -> None:
-    long_job = endless(job, "suspended")
-    cluster.worker()
-    listener.slots_become(1)
-    executor.submit(long_job)
-    wait_until(has_checkpoint(long_job))
-    executor.suspend()
-    outcome = listener.outcome()
-    assert (outcome.failure, outcome.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
-    assert "told to end; saved after" in outcome.detail
-    assert {beat.trial_id for beat in listener.heard} == {"t0009"}
-    assert listener.heard[-1].worker == outcome.worker
 
 
 def test_nothing_listens_where_others_reach_it(

@@ -23,6 +23,7 @@ from workers.trials.messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from results.trial import TrialRequest
     from workers.settings import TrialJob
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,6 @@ def run_job(
     """
     todo = job_from_json(job)
     request = todo.request
-    _suspended.discard(request.trial_id)
     if _leaving.is_set():
         return outcome_to_json(_refused(todo))
     place = f"{request.trial_id} {request.config_id}"
@@ -51,7 +51,7 @@ def run_job(
     logger.info("%s to %d epochs%s", place, request.epochs, again)
     outcome = _training_process().run(
         todo,
-        is_wanted=lambda: is_wanted() and not _is_to_end(request.trial_id),
+        is_wanted=lambda: is_wanted() and not _is_to_end(request),
         hear=lambda heartbeat: hear(heartbeat_to_json(heartbeat)),
     )
     logger.info("%s %s", place, _in_words(outcome))
@@ -75,13 +75,13 @@ def leave() -> None:
     _leaving.set()
 
 
-def suspend(trial_id: str) -> None:
-    """Let the trial save itself and come back, if it is this one that runs."""
-    _suspended.add(trial_id)
+def suspend(trial_id: str, attempt: int) -> None:
+    """Let the attempt save itself and come back, if it is this one that runs or is about to."""
+    _suspended.add((trial_id, attempt))
 
 
-def _is_to_end(trial_id: str) -> bool:
-    return _leaving.is_set() or trial_id in _suspended
+def _is_to_end(request: TrialRequest) -> bool:
+    return _leaving.is_set() or (request.trial_id, request.attempt) in _suspended
 
 
 def _refused(job: TrialJob) -> TrialOutcome:
@@ -103,7 +103,7 @@ def _in_words(outcome: TrialOutcome) -> str:
 
 
 _leaving = threading.Event()
-_suspended: set[str] = set()
+_suspended: set[tuple[str, int]] = set()
 
 
 def pass_lines_on(pass_on: Callable[[str], None]) -> None:
