@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import random
+import tempfile
 import time
 import traceback
 import zlib
@@ -35,6 +36,7 @@ from frnas_search.coordinator.coordinator import Coordinator, StopSignal
 from frnas_search.coordinator.executor import Attendance, ExecutorEvent
 from frnas_search.coordinator.limits import Limits
 from frnas_search.coordinator.optimizer import proposal_of
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.replay import replay
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.state import Finished, SearchState, SlotsChanged
@@ -48,6 +50,7 @@ from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from results.view import fold
 from search_space.candidate import SpaceSettings
+from workers.artefacts.directory import DirectoryStore
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
 
 N_TRIALS = 60
@@ -154,6 +157,12 @@ class ShuffledExecutor:
         """Nothing waits."""
         return ()
 
+    def suspend(self) -> None:
+        """Nothing runs between two questions."""
+
+    def bench(self, worker: str, reason: str) -> None:
+        """There is no other place."""
+
     def attendance(self) -> Attendance:
         """All are there."""
         return Attendance(n_workers=self._n_slots, n_busy=min(len(self._jobs), self._n_slots))
@@ -206,6 +215,7 @@ def searched(case: Case, n_trials: int) -> list[LoggedEvent]:
             store=store,
             view=fold(store.read()),
             requests=RequestFactory(rungs=case.fidelity().rungs, seed=0),
+            reception=Reception(artefacts=DirectoryStore(Path(tempfile.gettempdir()))),
             make_job=job_of,
             limits=Limits(trials=n_trials),
             watchers=(),

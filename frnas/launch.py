@@ -85,6 +85,7 @@ def resume(
     overrides: Mapping[str, Any] | None = None,
     scheduler: str | None = None,
     progress: bool = True,
+    accept_shorter_log: bool = False,
 ) -> Run:
     """Go on with a search that ended, was stopped or was killed, as `frnas search --resume` does.
 
@@ -95,6 +96,7 @@ def resume(
             `stop`, `failures` and `workers` may change.
         scheduler: As of `search`.
         progress: As of `search`.
+        accept_shorter_log: Go on also where the run's log has lost its end, from what is left.
 
     Returns:
         The run, as `search` does.
@@ -113,7 +115,11 @@ def resume(
     return _run(
         found.name,
         lambda watchers, stop: resumed_search(
-            found, overrides=texts, watchers=watchers, stop=stop
+            found,
+            overrides=texts,
+            watchers=watchers,
+            stop=stop,
+            accept_shorter_log=accept_shorter_log,
         ),
         progress=progress,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class Run:
     """A run that was started, open for reading; `open_run` and `search` give one.
 
-    Nothing is kept in memory: every call reads the run's event log as it is at that moment, also
-    while a search writes to it, in this process or in another.
+    Every call tells of the run's event log as it is at that moment, also while a search writes to
+    it, in this process or in another; what was read before is kept, and only what is new is read.
 
     Attributes:
         path: The run's directory, absolute.
@@ -42,10 +43,12 @@ class Run:
         Raises:
             ResultsError: The log cannot be read.
         """
-        from results.documents import status_document
+        from results.run_directory import RunDirectory
+        from results.status import current_status
 
-        view, state = self._view()
-        return status_of(status_document(view, run=self.name, state=state, limits=view.limits))
+        with self._reading() as (view, state):
+            document = current_status(RunDirectory(self.path), view, state)
+        return status_of(document)
 
     def front(
         self,
@@ -75,8 +78,9 @@ class Run:
         """
         from frnas.frames import front_frame
 
-        view, document = self._pareto(rung, max_costs, at)
-        return front_frame(view, document["front"])
+        with self._reading(at) as (view, state):
+            document = self._pareto(view, state, rung, max_costs)
+            return front_frame(view, document["front"])
 
     def groups(
         self,
@@ -101,7 +105,8 @@ class Run:
         """
         from frnas.frames import groups_frame
 
-        _, document = self._pareto(rung, max_costs, at)
+        with self._reading(at) as (view, state):
+            document = self._pareto(view, state, rung, max_costs)
         return groups_frame(document["front"])
 
     def trials(self, *, at: int | None = None) -> pd.DataFrame:
@@ -121,12 +126,12 @@ class Run:
             ResultsError: The log cannot be read.
         """
         from frnas.frames import trials_frame
-        from results.documents import trials_document
+        from results.documents import trial_listing
 
-        view, state = self._view(at)
-        document = trials_document(view, run=self.name, state=state)
-        states = {trial["trial_id"]: trial["state"] for trial in document["trials"]}
-        return trials_frame(view, states)
+        with self._reading(at) as (view, state):
+            listing = trial_listing(view, run=self.name, state=state)
+            states = {trial["trial_id"]: trial["state"] for trial in listing.trials()}
+            return trials_frame(view, states)
 
     def trial(self, trial_id: str) -> TrialRecord:
         """One trial with all that is known of it: what was asked, every metric, lost attempts.
@@ -137,13 +142,13 @@ class Run:
         """
         from results.errors import SelectionError
 
-        view, _ = self._view()
-        if trial_id not in view.trials:
-            raise SelectionError(
-                f"run {self.name} has no trial {trial_id!r}; the column `trial_id` of `trials()` "
-                "has those there are"
-            )
-        return view.trials[trial_id]
+        with self._reading() as (view, _):
+            if trial_id in view.trials:
+                return view.trials[trial_id]
+        raise SelectionError(
+            f"run {self.name} has no trial {trial_id!r}; the column `trial_id` of `trials()` "
+            "has those there are"
+        )
 
     def configuration(self, config_id: str) -> dict[str, bool | int | float | str]:
         """The hyperparameters of a configuration by name, those of its architecture included.
@@ -154,10 +159,10 @@ class Run:
         """
         from results.errors import SelectionError
 
-        view, _ = self._view()
-        for trial in view.trials.values():
-            if trial.request.config_id == config_id:
-                return dict(trial.request.configuration)
+        with self._reading() as (view, _):
+            for row in view.trials.rows.values():
+                if row.config_id == config_id:
+                    return dict(view.trials[row.trial_id].request.configuration)
         raise SelectionError(
             f"run {self.name} has no configuration {config_id!r}; the column `config_id` of "
             "`trials()` has those there are"
@@ -176,19 +181,19 @@ class Run:
         from frnas.frames import models_frame
         from results.retraining import retrained_document
 
-        view, _ = self._view()
-        document = retrained_document(view, run=self.name)
-        rows = [
-            {
-                **model,
-                "config_id": entry["config_id"],
-                "epochs": entry["epochs"],
-                "path": model["model"] and str(self.path / model["model"]),
-            }
-            for entry in document["models"]
-            for model in entry["seeds"]
-        ]
-        return models_frame(view, rows)
+        with self._reading() as (view, _):
+            document = retrained_document(view, run=self.name)
+            rows = [
+                {
+                    **model,
+                    "config_id": entry["config_id"],
+                    "epochs": entry["epochs"],
+                    "path": model["model"] and str(self.path / model["model"]),
+                }
+                for entry in document["models"]
+                for model in entry["seeds"]
+            ]
+            return models_frame(view, rows)
 
     def __repr__(self) -> str:
         return f"frnas.open_run({str(self.path)!r})"
@@ -214,22 +219,25 @@ class Run:
         cells = (f"<tr><th>{key}</th><td>{escape(text)}</td></tr>" for key, text in rows.items())
         return f"<table><caption>{escape(self.name)}</caption>{''.join(cells)}</table>"
 
-    def _view(self, at: int | None = None) -> tuple[RunView, RunState]:
-        from results.query import load_view
+    @contextmanager
+    def _reading(self, at: int | None = None) -> Iterator[tuple[RunView, RunState]]:
+        from results.follow import shared_followers
+        from results.query import reading
         from results.run_directory import RunDirectory
 
-        return load_view(RunDirectory(self.path), at=at)
+        with reading(RunDirectory(self.path), shared_followers(), at=at) as found:
+            yield found
 
     def _pareto(
-        self, rung: int | None, max_costs: Mapping[str, float] | None, at: int | None
-    ) -> tuple[RunView, dict[str, Any]]:
+        self,
+        view: RunView,
+        state: RunState,
+        rung: int | None,
+        max_costs: Mapping[str, float] | None,
+    ) -> dict[str, Any]:
         from results.documents import pareto_document
 
-        view, state = self._view(at)
-        document = pareto_document(
-            view, run=self.name, state=state, rung=rung, max_costs=max_costs
-        )
-        return view, document
+        return pareto_document(view, run=self.name, state=state, rung=rung, max_costs=max_costs)
 
 
 def open_run(run: str | Path, *, runs: str | Path = "runs") -> Run:

@@ -25,10 +25,16 @@ class RunStatus:
         n_finished: Trials with costs, of all rungs.
         n_failed: Trials that failed.
         n_running: Trials in progress.
+        n_lost: Trials that are not tried any more before the run is resumed.
+        running: Each trial in progress, as in the document `frnas.status/1`: epoch, loss, speed,
+            seconds left.
+        seconds_left: At the pace so far; None where nobody can tell, or nothing runs.
         failures: Kind of failure -> number of trials.
         best: Objective -> its least cost at the highest rung; None before there is one.
         front_size: Points of the Pareto front.
         hypervolume: Of the front, in the product of the objectives' units.
+        hypervolume_error: Its standard error where it is estimated, as with many objectives; None
+            where it is exact.
         epochs_spent: Epochs trained, those of lost attempts included.
         gpu_seconds: Seconds on devices, those of lost attempts included.
         wall_seconds: Seconds that coordinators were at work.
@@ -51,6 +57,10 @@ class RunStatus:
     gpu_seconds: float
     wall_seconds: float
     limits: Mapping[str, Any]
+    n_lost: int = 0
+    running: tuple[Mapping[str, Any], ...] = ()
+    seconds_left: float | None = None
+    hypervolume_error: float | None = None
 
 
 def status_of(document: Mapping[str, Any]) -> RunStatus:
@@ -69,8 +79,12 @@ def status_of(document: Mapping[str, Any]) -> RunStatus:
         best={name: entry and entry["cost"] for name, entry in best.items()},
         front_size=document["front_size"],
         hypervolume=document["hypervolume"],
+        hypervolume_error=document.get("hypervolume_error"),
         epochs_spent=document["epochs_spent"],
         gpu_seconds=document["gpu_seconds"],
         wall_seconds=document["wall_seconds"],
         limits={name: limit for name, limit in document["limits"].items() if limit is not None},
+        n_lost=trials["lost"],
+        running=tuple(document["running"]),
+        seconds_left=document["seconds_left"],
     )

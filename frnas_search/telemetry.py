@@ -71,10 +71,34 @@ def configure_logging(
     quiet_libraries()
 
 
+def is_logging_json() -> bool:
+    """Whether this process's log goes out as JSON lines."""
+    handlers = logging.getLogger().handlers
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in handlers)
+
+
 def quiet_libraries() -> None:
-    """Silence libraries: what matters of theirs, such as a lost worker, is reported by us."""
+    """Silence libraries: what matters of theirs, such as a lost worker, is reported by us.
+
+    Some bring handlers of their own along, whose lines would be in no form of ours.
+    """
     for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        library = logging.getLogger(name)
+        library.setLevel(logging.CRITICAL)
+        library.handlers.clear()
+        library.propagate = True
+        for part in _loggers_within(name):
+            part.setLevel(logging.NOTSET)  # Dask gives its client's a level of its own
+
+
+def _loggers_within(name: str) -> list[logging.Logger]:
+    """Those that are there below a library's own."""
+    known = list(logging.Logger.manager.loggerDict.items())
+    return [
+        found
+        for key, found in known
+        if key.startswith(f"{name}.") and isinstance(found, logging.Logger)
+    ]
 
 
 def log_file(path: Path) -> logging.Handler:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from results.errors import SelectionError
 from results.events import event_to_json
 from results.trial_record import TrialRecord
+from results.trials import RungTally, TrialRow, Trials
 from results.view import RunState, RunView
 
 if TYPE_CHECKING:
     from results.importance import Importance
 
 Document: TypeAlias = dict[str, Any]
+
+_MOST_IDS = 50_000
+"""Trial ids in the fronts of a document's progress."""
 
 
 def pareto_document(
@@ -47,6 +53,7 @@ def pareto_document(
     rung = _checked_rung(view, rung)
     limits = _checked_limits(view, max_costs or {})
     front = view.front(rung)
+    volume = view.front_volume(rung)
     shown = [trial for trial in front if _within(trial, limits)]
     return {
         "schema": "frnas.pareto/1",
@@ -56,7 +63,8 @@ def pareto_document(
         "event": view.last_sequence,
         "objectives": _objectives(view),
         "max_costs": dict(view.max_costs),
-        "hypervolume": view.volume(front),
+        "hypervolume": volume.value,
+        **_error(volume.standard_error),
         "trials": _counts(view, state),
         "data": _data(view),
         "space": {name: view.opened.space[name] for name in ("preset", "fingerprint")},
@@ -77,6 +85,7 @@ def status_document(
     """
     last = view.last_event
     kind = "" if last is None else event_to_json(last.event)["kind"]
+    progress, n_left_out = _progress(view)
     return {
         "schema": "frnas.status/1",
         "run": run,
@@ -92,15 +101,17 @@ def status_document(
         "rungs": [_rung(view, state, rung) for rung in range(len(view.rungs))],
         "failures": {str(kind): n for kind, n in sorted(view.failures.items())},
         "best": {objective.name: _best(view, objective.name) for objective in view.objectives},
-        "front_size": len(view.front()),
+        "front_size": view.front_size,
         "hypervolume": view.hypervolume,
+        **_error(view.hypervolume_error),
         "trials_since_gain": view.trials_since_gain,
         "epochs_spent": view.epochs_spent,
         "gpu_seconds": view.gpu_seconds,
         "wall_seconds": view.wall_seconds,
         "lost_epochs": view.ledger.lost_epochs,
         "slot_seconds": view.ledger.waste()._asdict(),
-        "progress": _progress(view),
+        "progress": progress,
+        **({"progress_left_out": n_left_out} if n_left_out else {}),
         "limits": dict(limits),
     }
 
@@ -130,9 +141,14 @@ def importance_document(
 
 
 def trials_document(
-    view: RunView, *, run: str, state: RunState | None = None, failed_only: bool = False
+    view: RunView,
+    *,
+    run: str,
+    state: RunState | None = None,
+    failed_only: bool = False,
+    page: Page | None = None,
 ) -> Document:
-    """Every trial in the order they were asked, schema `frnas.trials/1`.
+    """Trials in the order they were asked, schema `frnas.trials/1`.
 
     Args:
         view: The run.
@@ -140,17 +156,75 @@ def trials_document(
         state: What the run is doing, by default what the log tells. Trials without an end are
             `running` while the run is, else `interrupted`: a resumed run hands them out again.
         failed_only: Leave out the trials that have costs or no end.
+        page: Some of them; by default all.
     """
-    state = state or view.state
-    trials = [t for t in view.trials.values() if t.failure is not None or not failed_only]
-    return {
+    listing = trial_listing(view, run=run, state=state, failed_only=failed_only, page=page)
+    return listing.document()
+
+
+def trial_listing(
+    view: RunView,
+    *,
+    run: str,
+    state: RunState | None = None,
+    failed_only: bool = False,
+    page: Page | None = None,
+) -> TrialListing:
+    """What `trials_document` is made of, to be written piece by piece; arguments are the same."""
+    state, page = state or view.state, page or Page()
+    rows = [row for row in view.trials.rows.values() if row.failure or not failed_only]
+    end = len(rows) if page.limit is None else page.offset + page.limit
+    head = {
         "schema": "frnas.trials/1",
         "run": run,
         "state": state,
         "updated": view.updated,
         "event": view.last_sequence,
-        "trials": [_trial(trial, state) for trial in trials],
+        "total": len(rows),
+        "offset": page.offset,
+        "next_offset": end if end < len(rows) else None,
     }
+    return TrialListing(
+        head=head, state=state, rows=tuple(rows[page.offset : end]), known=view.trials
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of the trials.
+
+    Attributes:
+        offset: Trials to leave out at the beginning.
+        limit: The most to show; None for all that remain.
+    """
+
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialListing:
+    """A `frnas.trials/1` document whose trials are made when they are asked for.
+
+    Attributes:
+        head: The document without its trials.
+        state: What the run is doing.
+        rows: Of the trials, as of the document's event, whatever the view has learned since.
+        known: What makes records of rows.
+    """
+
+    head: Document
+    state: RunState
+    rows: tuple[TrialRow, ...]
+    known: Trials
+
+    def trials(self) -> Iterator[Document]:
+        """The trials, a few of them in memory at a time."""
+        return (_trial(trial, self.state) for trial in self.known.records_of(self.rows))
+
+    def document(self) -> Document:
+        """The whole of it."""
+        return self.head | {"trials": list(self.trials())}
 
 
 def pareto_csv(document: Document) -> str:
@@ -173,24 +247,40 @@ def runs_document(rows: Sequence[Document]) -> Document:
     return {"schema": "frnas.runs/1", "runs": list(rows)}
 
 
-def _progress(view: RunView) -> list[Document]:
-    """A point wherever the front changed, and the last one."""
-    before: tuple[str, ...] = ()
-    points = []
+def _error(standard_error: float | None) -> Document:
+    """The error of a hypervolume that is estimated; an exact one has none."""
+    return {} if standard_error is None else {"hypervolume_error": standard_error}
+
+
+def _progress(view: RunView) -> tuple[list[Document], int]:
+    """A point wherever the front changed, and the last one; and how many were left out.
+
+    With many objectives nearly every trial is on the front, and all fronts together would grow
+    with the square of the trials; then points are left out, evenly.
+    """
+    n_before, points, n_ids = 0, [], 0
     for point in view.history:
-        if point.front != before or point is view.history[-1]:
-            points.append(
-                {
-                    "event": point.sequence,
-                    "time": point.time,
-                    "epochs_spent": point.epochs_spent,
-                    "gpu_seconds": point.gpu_seconds,
-                    "hypervolume": point.hypervolume,
-                    "front": list(point.front),
-                }
-            )
-        before = point.front
-    return points
+        if point.front.n_changes != n_before:
+            points.append(point)
+        n_before = point.front.n_changes
+    sizes = list(accumulate(1 - len(change.left) for change in view.growing_front.changes))
+    n_ids = sum(sizes[point.front.n_changes - 1] for point in points)
+    kept = points[:: max(1, math.ceil(n_ids / _MOST_IDS))]
+    if view.history and (not kept or kept[-1] is not view.history[-1]):
+        kept.append(view.history[-1])
+    n_all = len(points) + (not points or points[-1] is not view.history[-1])
+    documents = [
+        {
+            "event": point.sequence,
+            "time": point.time,
+            "epochs_spent": point.epochs_spent,
+            "gpu_seconds": point.gpu_seconds,
+            "hypervolume": point.hypervolume,
+            "front": list(point.front),
+        }
+        for point in kept
+    ]
+    return documents, (n_all - len(kept) if view.history else 0)
 
 
 def _checked_rung(view: RunView, rung: int | None) -> int:
@@ -234,6 +324,7 @@ def _counts(view: RunView, state: RunState) -> dict[str, int]:
         "finished": view.n_finished,
         "failed": view.n_failed,
         "running": view.n_running if state == "running" else 0,
+        "lost": len(view.given_up),
     }
 
 
@@ -273,32 +364,31 @@ def _front_entry(view: RunView, trial: TrialRecord) -> Document:
 
 
 def _rung(view: RunView, state: RunState, rung: int) -> Document:
-    trials = [trial for trial in view.trials.values() if trial.request.rung == rung]
-    finished = [trial for trial in trials if trial.costs is not None]
-    n_failed = sum(trial.failure is not None for trial in trials)
-    n_open = len(trials) - len(finished) - n_failed
-    costs = view.costs_of(finished)
-    best = costs.min(axis=0).tolist() if finished else [None] * len(view.objectives)
+    tally = view.trials.tallies.get(rung, RungTally())
+    n_given_up = sum(view.trials.rows[trial_id].rung == rung for trial_id in view.given_up)
+    n_open = tally.n_asked - tally.n_finished - tally.n_failed - n_given_up
     return {
         "rung": rung,
         "epochs": view.rungs[rung],
-        "finished": len(finished),
-        "failed": n_failed,
+        "finished": tally.n_finished,
+        "failed": tally.n_failed,
         "running": n_open if state == "running" else 0,
         "best": {
-            objective.name: cost for objective, cost in zip(view.objectives, best, strict=True)
+            objective.name: tally.best[objective.name][0] if objective.name in tally.best else None
+            for objective in view.objectives
         },
     }
 
 
 def _best(view: RunView, objective: str) -> Document | None:
-    trial = view.best(objective)
-    if trial is None:
+    place = view.trials.tallies.get(view.top_rung, RungTally()).best.get(objective)
+    if place is None:
         return None
+    cost, _, trial_id = place
     return {
-        "cost": (trial.costs or {})[objective],
-        "config_id": trial.request.config_id,
-        "trial_id": trial.request.trial_id,
+        "cost": cost,
+        "config_id": view.trials.rows[trial_id].config_id,
+        "trial_id": trial_id,
     }
 
 
@@ -319,7 +409,7 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
         "told": trial.told_time,
         "costs": None if trial.costs is None else dict(trial.costs),
         "failure": None if trial.failure is None else str(trial.failure),
-        "detail": outcome.detail if outcome else "",
+        "detail": outcome.detail if outcome else trial.given_up,
         "seconds": outcome.seconds if outcome else 0.0,
         "epochs_trained": outcome.epochs_trained if outcome else 0,
         "device": outcome.device if outcome else "",
@@ -339,6 +429,8 @@ def _trial(trial: TrialRecord, state: RunState) -> Document:
 
 
 def _trial_state(trial: TrialRecord, state: RunState) -> str:
+    if trial.outcome is None and trial.given_up:
+        return "lost"
     if trial.outcome is None:
         return "running" if state == "running" else "interrupted"
     return "finished" if trial.failure is None else "failed"

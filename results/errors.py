@@ -11,6 +11,10 @@ class RunNotFoundError(ResultsError, FileNotFoundError):
     """There is no run at this place."""
 
 
+class RunDirectoryError(ResultsError):
+    """A file of a run directory cannot be used: for its permissions, or for what it is."""
+
+
 class AmbiguousRunError(ResultsError, ValueError):
     """A name is that of two runs."""
 
@@ -25,6 +29,10 @@ class RunLockedError(ResultsError):
 
 class LogError(ResultsError):
     """The event log cannot be read or written."""
+
+
+class ShorterLogError(LogError):
+    """The event log lost its end, or is not the one that was written there."""
 
 
 class SelectionError(ResultsError, ValueError):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from results.errors import LogError
 from results.objectives import Objective
@@ -23,6 +24,7 @@ from results.trial import (
 )
 
 EndState: TypeAlias = Literal["finished", "stopped", "failed"]
+Seal: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,9 @@ class RunOpened:
         stop: Limits in force, name -> number or None.
         max_costs: Objective -> the largest cost that is wanted of it; a trial above does not
             enter the front. Logs from before it was there have none.
+        seal: All that decides results, so that files which are edited later are found out:
+            `run_file` and `manifest`, each a mapping from key path to value. Logs from before it
+            was there have none.
     """
 
     run: str
@@ -51,6 +56,7 @@ class RunOpened:
     at: str
     stop: Mapping[str, Any] = field(default_factory=dict)
     max_costs: Mapping[str, float] = field(default_factory=dict)
+    seal: Seal = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +94,62 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLost:
-    """An attempt came to nothing that says anything of the configuration; the trial goes on.
+    """An attempt came to nothing that says anything of the configuration yet; the trial goes on.
 
     Attributes:
         outcome: Of this attempt, with a failure; `seconds` is how long it held its slot.
+        progressed: Whether it left a later checkpoint than the one that it began with.
     """
 
     outcome: TrialOutcome
+    progressed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A trial is not tried any more in this session, and nobody knows of what it failed.
+
+    The optimizer is told nothing; a resumed run hands the trial out again.
+
+    Attributes:
+        reason: In words.
+    """
+
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerJudged:
+    """A worker gets no trials for now, or gets them again.
+
+    Attributes:
+        worker: Its address.
+        verdict: `unfit` cannot show what trials need, `benched` fails what others can do, `fit`
+            has shown it again.
+        reason: In one sentence, with the remedy.
+    """
+
+    worker: str
+    verdict: Literal["fit", "unfit", "benched"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochsTrained:
+    """Epochs that an attempt has finished since the last such event.
+
+    Attributes:
+        epochs: Counted from the very beginning of the training, rising.
+        losses: The mean loss of each.
+        costs: Epoch -> costs on the validation split, of those that were measured.
+    """
+
+    trial_id: str
+    attempt: int
+    epochs: tuple[int, ...]
+    losses: tuple[float | None, ...]
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +228,9 @@ Event: TypeAlias = (
     | Asked
     | Submitted
     | AttemptLost
+    | GivenUp
+    | WorkerJudged
+    | EpochsTrained
     | Recalled
     | SlotsChanged
     | Told
@@ -184,6 +242,31 @@ Event: TypeAlias = (
 )
 
 
+class Moment(NamedTuple):
+    """When something was, by the wall clock and by the clock of the log's writer.
+
+    Attributes:
+        time: UTC, ISO 8601 with a Z; empty where it is not known.
+        elapsed_seconds: As of `LoggedEvent`.
+    """
+
+    time: str = ""
+    elapsed_seconds: float | None = None
+
+    def seconds_until(self, later: Moment) -> float:
+        """Seconds from here to a later moment of the same writer, never below 0.
+
+        Without both readings of the writer's clock it is the wall clock's, which people and
+        machines set forward and back.
+        """
+        if self.elapsed_seconds is not None and later.elapsed_seconds is not None:
+            return max(0.0, later.elapsed_seconds - self.elapsed_seconds)
+        if not self.time or not later.time:
+            return 0.0
+        before, after = (datetime.fromisoformat(moment.time) for moment in (self, later))
+        return max(0.0, (after - before).total_seconds())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
     """An event with its place in the log.
@@ -191,11 +274,20 @@ class LoggedEvent:
     Attributes:
         sequence: 1 for the first event, rising by 1.
         time: UTC, ISO 8601 with a Z.
+        elapsed_seconds: Since its writer opened the log, by a clock that only rises; so a time
+            that was spent is told by the difference of two of one writer, whatever was done to the
+            wall clock between. Of another writer it begins anew; None in logs from before.
     """
 
     sequence: int
     time: str
     event: Event
+    elapsed_seconds: float | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """When it was logged."""
+        return Moment(self.time, self.elapsed_seconds)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -204,9 +296,12 @@ def event_to_json(event: Event) -> dict[str, Any]:
     Numbers among the metrics that are not finite become null, see `storable`.
     """
     if isinstance(event, Asked):
-        payload = {"request": request_to_json(event.request)}
-    elif isinstance(event, Told | AttemptLost):
+        payload: dict[str, Any] = {"request": request_to_json(event.request)}
+    elif isinstance(event, Told):
         payload = {"outcome": outcome_to_json(storable(event.outcome))}
+    elif isinstance(event, AttemptLost):
+        outcome = outcome_to_json(storable(event.outcome))
+        payload = {"outcome": outcome, "progressed": event.progressed}
     elif isinstance(event, Retrained):
         payload = asdict(event) | {"outcome": outcome_to_json(storable(event.outcome))}
     else:
@@ -272,7 +367,12 @@ def _told(payload: Mapping[str, Any]) -> Told:
 
 
 def _attempt_lost(payload: Mapping[str, Any]) -> AttemptLost:
-    return AttemptLost(outcome=outcome_from_json(payload["outcome"]))
+    return AttemptLost(**{**payload, "outcome": outcome_from_json(payload["outcome"])})
+
+
+def _epochs_trained(payload: Mapping[str, Any]) -> EpochsTrained:
+    lists = {name: tuple(payload[name]) for name in ("epochs", "losses")}
+    return EpochsTrained(**{**payload, **lists})
 
 
 def _recalled(payload: Mapping[str, Any]) -> Recalled:
@@ -294,6 +394,9 @@ _KIND_OF: dict[type[Event], str] = {
     Asked: "asked",
     Submitted: "submitted",
     AttemptLost: "attempt_lost",
+    GivenUp: "given_up",
+    WorkerJudged: "worker_judged",
+    EpochsTrained: "epochs_trained",
     Recalled: "recalled",
     SlotsChanged: "slots_changed",
     Told: "told",
@@ -310,6 +413,9 @@ _DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
     "asked": _asked,
     "submitted": lambda payload: Submitted(**payload),
     "attempt_lost": _attempt_lost,
+    "given_up": lambda payload: GivenUp(**payload),
+    "worker_judged": lambda payload: WorkerJudged(**payload),
+    "epochs_trained": _epochs_trained,
     "recalled": _recalled,
     "slots_changed": lambda payload: SlotsChanged(**payload),
     "told": _told,

@@ -8,14 +8,14 @@ Every second of a slot is in one place: it led to a result (useful), did again w
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    Moment,
     Recalled,
     Resumed,
     Retrained,
@@ -26,8 +26,14 @@ from results.events import (
 from results.trial import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from results.events import LoggedEvent
-    from results.trial import TrialOutcome, TrialRequest
+    from results.trial import TrialOutcome
+    from results.trials import TrialRow
+
+_OF_ROWS = ("_requests", "_told")
+"""What a run's trials say as well."""
 
 
 class Waste(NamedTuple):
@@ -66,14 +72,19 @@ class Ledger:
     _slot_seconds: float | None = None
     _accounted: float = 0.0
     _n_slots: int = 0
-    _time: str = ""
-    _requests: dict[str, TrialRequest] = field(default_factory=dict)
-    _open: dict[str, str] = field(default_factory=dict)
+    _now: Moment = field(default_factory=Moment)
+    _requests: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _open: dict[str, Moment] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _unkept: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _trained: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds_reported: float = 0.0
     _epochs_reported: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums as JSON values; `ledger_from_json` is the inverse."""
+        kept = (item.name for item in fields(self) if item.name not in _OF_ROWS)
+        return {name: getattr(self, name) for name in kept}
 
     @property
     def seconds(self) -> float:
@@ -82,7 +93,7 @@ class Ledger:
 
     def waste(self) -> Waste:
         """Where the time of the slots went, as of the last event."""
-        running = sum(_seconds_between(since, self._time) for since in self._open.values())
+        running = sum(since.seconds_until(self._now) for since in self._open.values())
         waiting = None
         if self._slot_seconds is not None:
             running = min(running, max(0.0, self._slot_seconds - self._accounted))
@@ -95,10 +106,10 @@ class Ledger:
         event = logged.event
         match event:
             case Asked(request=request):
-                self._requests.setdefault(request.trial_id, request)
+                self._requests.setdefault(request.trial_id, (request.config_id, request.epochs))
             case Submitted(trial_id=trial_id):
                 self._lose(trial_id)  # of logs that do not tell the loss itself
-                self._open[trial_id] = logged.time
+                self._open[trial_id] = logged.moment
             case AttemptLost(outcome=outcome):
                 self._lose(outcome.trial_id, outcome)
             case Told(outcome=outcome):
@@ -125,8 +136,8 @@ class Ledger:
         if isinstance(logged.event, Resumed):
             self._close()  # what ran was lost when the last coordinator wrote its last event
         if self._slot_seconds is not None:
-            self._slot_seconds += self._n_slots * _seconds_between(self._time, logged.time)
-        self._time = logged.time
+            self._slot_seconds += self._n_slots * self._now.seconds_until(logged.moment)
+        self._now = logged.moment
 
     def _close(self) -> None:
         for trial_id in list(self._open):
@@ -138,7 +149,7 @@ class Ledger:
         reported = 0.0 if outcome is None else outcome.seconds
         if since is None and not reported:
             return
-        seconds = reported or _seconds_between(since or self._time, self._time)
+        seconds = reported or (since or self._now).seconds_until(self._now)
         self.lost += seconds
         self._unkept[trial_id] += seconds
         self._account(seconds)
@@ -157,8 +168,8 @@ class Ledger:
 
     def _needed(self, trial_id: str) -> int:
         """Epochs that a trial adds to what its configuration had been trained to."""
-        request = self._requests[trial_id]
-        return max(0, request.epochs - self._trained[request.config_id])
+        config_id, epochs = self._requests[trial_id]
+        return max(0, epochs - self._trained[config_id])
 
     def _tell(self, outcome: TrialOutcome) -> None:
         if outcome.trial_id in self._told:
@@ -183,8 +194,8 @@ class Ledger:
         self.repeated += repeated
         self.useful += outcome.seconds - repeated
         self._keep(outcome.trial_id, self._seconds_of(needed - trained, outcome))
-        request = self._requests[outcome.trial_id]
-        self._trained[request.config_id] = max(self._trained[request.config_id], request.epochs)
+        config_id, epochs = self._requests[outcome.trial_id]
+        self._trained[config_id] = max(self._trained[config_id], epochs)
 
     def _keep(self, trial_id: str, seconds: float) -> None:
         """Move what a lost attempt had left in a checkpoint from lost to useful."""
@@ -205,9 +216,19 @@ class Ledger:
             self._accounted += seconds
 
 
-def _seconds_between(before: str, after: str) -> float:
-    if not before:
-        return 0.0
-    return max(
-        0.0, (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
-    )
+def ledger_from_json(value: Mapping[str, Any], rows: Iterable[TrialRow]) -> Ledger:
+    """The ledger that `to_json` wrote, also after a trip through JSON text.
+
+    Args:
+        value: What was written.
+        rows: Of the run's trials, as of the same event.
+    """
+    ledger = Ledger(**value)
+    ledger._now = Moment(*value["_now"])
+    ledger._open = {name: Moment(*moment) for name, moment in value["_open"].items()}
+    ledger._unkept = defaultdict(float, value["_unkept"])
+    ledger._trained = defaultdict(int, value["_trained"])
+    known = list(rows)
+    ledger._requests = {row.trial_id: (row.config_id, row.epochs) for row in known}
+    ledger._told = {row.trial_id for row in known if row.told_sequence is not None}
+    return ledger

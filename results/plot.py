@@ -10,6 +10,7 @@ import numpy as np
 
 from results.atomic import replacing
 from results.errors import SelectionError
+from results.front import volume_text
 from results.trial_record import TrialRecord
 from results.view import RunView
 
@@ -140,7 +141,7 @@ def _label_axes(axes: Any, view: RunView, run: str) -> None:
     axes.set_ylabel(f"{second.name.replace('_', ' ')} ({second.unit}, less is better)")
     axes.set_title(
         f"{run}: {view.n_finished} trials finished, {view.n_failed} failed, "
-        f"hypervolume {view.hypervolume:.4g}",
+        f"hypervolume {volume_text(view.hypervolume, view.hypervolume_error, digits=4)}",
         loc="left",
         color=_INK,
         fontsize=11,

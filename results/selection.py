@@ -83,7 +83,7 @@ def knee(costs: FloatArray) -> int:
 
 
 def _configurations(view: RunView, text: str) -> list[str]:
-    known = {trial.request.config_id for trial in view.trials.values()}
+    known = {row.config_id for row in view.trials.rows.values()}
     ids = [part.strip() for part in text.split(",") if part.strip()]
     unknown = [
         identifier
@@ -94,13 +94,13 @@ def _configurations(view: RunView, text: str) -> list[str]:
         what = f"the run has no {', '.join(unknown)}" if unknown else "nothing is selected"
         raise SelectionError(f"{what}; give front, knee, or ids of {_known_ids(view)}")
     return [
-        identifier if identifier in known else view.trials[identifier].request.config_id
+        identifier if identifier in known else view.trials.rows[identifier].config_id
         for identifier in ids
     ]
 
 
 def _known_ids(view: RunView) -> str:
-    ids = _each_once(trial.request.config_id for trial in view.trials.values())
+    ids = _each_once(row.config_id for row in view.trials.rows.values())
     if not ids:
         return "configurations, of which the run has none yet"
     listed = ", ".join(ids[:_MOST_LISTED])

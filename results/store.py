@@ -22,12 +22,14 @@ class EventStore(Protocol):
     * Whole. A reader sees a prefix of the log, never half an event.
     """
 
-    def append(self, event: Event, *, time: str) -> int:
+    def append(self, event: Event, *, time: str, elapsed_seconds: float | None = None) -> int:
         """Add an event and return its sequence, once it is durable.
 
         Args:
             event: What happened.
             time: UTC, ISO 8601 with a Z; the store has no clock.
+            elapsed_seconds: Since the log was opened, by a clock that only rises; None where
+                nobody counts.
 
         Raises:
             LogError: The log cannot be written.
@@ -54,11 +56,14 @@ class InMemoryStore:
         self._events: list[LoggedEvent] = []
         self._lock = Lock()
 
-    def append(self, event: Event, *, time: str) -> int:
+    def append(self, event: Event, *, time: str, elapsed_seconds: float | None = None) -> int:
         """Add an event and return its sequence."""
         with self._lock:
             sequence = len(self._events) + 1
-            self._events.append(LoggedEvent(sequence=sequence, time=time, event=event))
+            logged = LoggedEvent(
+                sequence=sequence, time=time, event=event, elapsed_seconds=elapsed_seconds
+            )
+            self._events.append(logged)
         return sequence
 
     def read(self, *, after: int = 0, up_to: int | None = None) -> list[LoggedEvent]:

@@ -17,19 +17,37 @@ Configuration: TypeAlias = Mapping[str, ConfigurationValue]
 
 
 class FailureKind(StrEnum):
-    """Why a trial has no costs.
-
-    `WORKER_LOST` says nothing about the configuration, and `DATA_ERROR` as a rule does not.
-    """
+    """Why a trial has no costs; whose fault that is, is a `Fault`."""
 
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
     COLLAPSED = "collapsed"
     TIMED_OUT = "timed_out"
     WORKER_LOST = "worker_lost"
+    STALLED = "stalled"
     INVALID_CONFIGURATION = "invalid_configuration"
     DATA_ERROR = "data_error"
     CRASHED = "crashed"
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is; only what a configuration did is ever told to an optimizer."""
+
+    CONFIGURATION = "configuration"
+    WORKER = "worker"
+    CLUSTER = "cluster"
+    USER = "user"
+
+
+_USUAL_FAULTS: Mapping[FailureKind, Fault] = {
+    FailureKind.DIVERGED: Fault.CONFIGURATION,
+    FailureKind.COLLAPSED: Fault.CONFIGURATION,
+    FailureKind.TIMED_OUT: Fault.CONFIGURATION,
+    FailureKind.INVALID_CONFIGURATION: Fault.CONFIGURATION,
+    FailureKind.DATA_ERROR: Fault.WORKER,
+    FailureKind.WORKER_LOST: Fault.WORKER,
+    FailureKind.STALLED: Fault.WORKER,
+}
 
 
 ConfigurationKey: TypeAlias = tuple[tuple[str, ConfigurationValue], ...]
@@ -51,7 +69,7 @@ class TrialRequest:
     Attributes:
         rung: Index into the run's rungs, 0 the cheapest.
         epochs: Epochs the configuration has seen when the trial ends, not those it adds.
-        attempt: 1 for the first try; grows after a lost worker, or data that it could not read.
+        attempt: 1 for the first try; grows with each that came to nothing.
         origin: The user's list, the initial design, a draw at random, a surrogate's maximum, or
             the promotion of a configuration that was trained before.
     """
@@ -96,6 +114,9 @@ class TrialOutcome:
         epochs_trained: Epochs this attempt really ran (continuation makes it less than `epochs`).
         checkpoint: Path relative to the run directory.
         log: Of a failure, the last lines that the training process logged on this trial.
+        artefacts: Of the files that the trial left or went on from, key in the run's store ->
+            digest, as `sha256:` and 64 hexadecimal digits; empty in logs from before it was kept.
+        fault: Of a failure, whose it is, where that is known better than from its kind.
     """
 
     trial_id: str
@@ -112,6 +133,19 @@ class TrialOutcome:
     worker: str = ""
     device: str = ""
     log: tuple[str, ...] = ()
+    artefacts: Mapping[str, str] = field(default_factory=dict)
+    fault: Fault | None = None
+
+    @property
+    def blamed(self) -> Fault | None:
+        """Whose fault the failure is; None of a success, and of what a trial alone cannot tell.
+
+        A crash and a lack of memory may be the configuration's or the machine's: it takes other
+        workers, or another trial on the same one, to tell (`coordinator.judgement`).
+        """
+        if self.failure is None:
+            return None
+        return self.fault or _USUAL_FAULTS.get(self.failure)
 
     def __post_init__(self) -> None:
         if (self.costs is None) == (self.failure is None):
@@ -151,7 +185,7 @@ def request_from_json(value: Mapping[str, Any]) -> TrialRequest:
 
 def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
     """The outcome as a JSON object; `outcome_from_json` is its inverse."""
-    value = asdict(outcome)
+    value = {**asdict(outcome), "artefacts": dict(outcome.artefacts)}
     value["interval95"] = {name: list(pair) for name, pair in outcome.interval95.items()}
     value["log"] = list(outcome.log)
     return value
@@ -164,6 +198,8 @@ def outcome_from_json(value: Mapping[str, Any]) -> TrialOutcome:
     fields["log"] = tuple(fields.get("log", ()))
     if fields.get("failure") is not None:
         fields["failure"] = FailureKind(fields["failure"])
+    if fields.get("fault") is not None:
+        fields["fault"] = Fault(fields["fault"])
     if fields.get("architecture") is not None:
         fields["architecture"] = Architecture(**fields["architecture"])
     return TrialOutcome(**fields)

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from itertools import compress
-from typing import Any, Literal, TypeAlias, assert_never
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
 from results.errors import LogError
 from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    EpochsTrained,
     Event,
+    GivenUp,
     LimitsChanged,
     LoggedEvent,
+    Moment,
     Recalled,
     Resumed,
     Retrained,
@@ -32,14 +31,19 @@ from results.events import (
     Submitted,
     Told,
     WarmStarted,
+    WorkerJudged,
     storable,
 )
-from results.hypervolume import hypervolume
+from results.front import GrowingFront
 from results.ledger import Ledger
 from results.objectives import Objective
-from results.pareto import FloatArray, dominated_by, dominates_any, non_dominated
 from results.trial import FailureKind
-from results.trial_record import HypervolumePoint, TrialRecord
+from results.trial_record import HypervolumePoint, TrialRecord, never_asked, trial_of
+from results.trials import TrialRow, Trials
+
+if TYPE_CHECKING:
+    from results.hypervolume import Volume
+    from results.pareto import FloatArray
 
 RunState: TypeAlias = Literal["running", "finished", "stopped", "failed"]
 
@@ -56,14 +60,18 @@ class RunView:
         state: As the log tells it; a log cannot tell that its writer was killed.
         reason: Why the run stops or ended, in words.
         limits: Limits in force, name -> number or None.
-        trials: By trial id, in the order they were asked.
+        trials: By trial id, in the order they were asked. A view that follows a log reads records
+            from it when they are asked for; `trials.rows` is always there.
         wall_seconds: Seconds that coordinators were at work, all sessions together.
-        hypervolume: Of the front at the highest rung, in the product of the objectives' units;
-            trials above a `max_cost` add nothing.
+        given_up: Trials that are not tried any more before the run is resumed.
+        judged: By address, what was last said of workers that get no trials, or do again.
         history: One point for each trial that ended, in order.
         ledger: What the time of workers went into, lost attempts included.
         last_sequence: Of the last event applied, 0 before the first.
         updated: That event's time.
+        growing_front: At the highest rung, without trials above a `max_cost`.
+        config_seconds: Configuration -> seconds on devices by its trials that ended.
+        without_gain: Sequences of trials told at the highest rung since the hypervolume rose.
     """
 
     header: RunOpened | None = None
@@ -71,22 +79,22 @@ class RunView:
     state: RunState = "running"
     reason: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
-    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    trials: Trials = field(default_factory=Trials)
     n_finished: int = 0
     n_failed: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
+    given_up: set[str] = field(default_factory=set)
+    judged: dict[str, WorkerJudged] = field(default_factory=dict)
     wall_seconds: float = 0.0
-    hypervolume: float = 0.0
     history: list[HypervolumePoint] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     retrained: list[Retrained] = field(default_factory=list)
     last_sequence: int = 0
     last_event: LoggedEvent | None = None
     updated: str = ""
-    _config_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _without_gain: list[int] = field(default_factory=list)
-    _front: list[str] = field(default_factory=list)
-    _front_costs: FloatArray | None = field(default=None, compare=False)
+    growing_front: GrowingFront = field(default_factory=GrowingFront)
+    config_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    without_gain: list[int] = field(default_factory=list)
 
     @property
     def opened(self) -> RunOpened:
@@ -122,15 +130,31 @@ class RunView:
     @property
     def why_no_front(self) -> str:
         """Why the front is empty, where it is, in words."""
-        if not self.finished_at(self.top_rung):
+        tally = self.trials.tallies.get(self.top_rung)
+        if tally is None or not tally.n_finished:
             return "no trial has finished at the highest rung yet"
         limits = ", ".join(f"{name} {most:g}" for name, most in self.max_costs.items())
         return f"no trial at the highest rung keeps within max_cost ({limits})"
 
     @property
+    def hypervolume(self) -> float:
+        """Of the front at the highest rung, in the product of the objectives' units."""
+        return self.growing_front.volume
+
+    @property
+    def hypervolume_error(self) -> float | None:
+        """The standard error of the hypervolume where it is estimated; None when it is exact."""
+        return self.growing_front.standard_error
+
+    @property
+    def front_size(self) -> int:
+        """Points of the front at the highest rung."""
+        return len(self.growing_front.ids)
+
+    @property
     def n_running(self) -> int:
-        """Trials asked that have not ended."""
-        return len(self.trials) - self.n_finished - self.n_failed
+        """Trials asked that have not ended and are not given up."""
+        return len(self.trials) - self.n_finished - self.n_failed - len(self.given_up)
 
     @property
     def epochs_spent(self) -> int:
@@ -145,22 +169,18 @@ class RunView:
     @property
     def trials_since_gain(self) -> int:
         """Trials that finished at the highest rung since the hypervolume rose."""
-        return len(self._without_gain)
+        return len(self.without_gain)
 
     def n_may_end_plateau(self, plateau: int) -> int:
         """Trials in flight at the highest rung that were asked before a plateau was that long.
 
         Those asked later do not count: with workers that are never idle there always are some.
         """
-        if plateau < 1 or len(self._without_gain) < plateau:
+        if plateau < 1 or len(self.without_gain) < plateau:
             return 0
-        reached = self._without_gain[plateau - 1]
-        return sum(
-            trial.outcome is None
-            and trial.request.rung == self.top_rung
-            and trial.asked_sequence < reached
-            for trial in self.trials.values()
-        )
+        reached = self.without_gain[plateau - 1]
+        running = (self.trials.rows[trial_id] for trial_id in self.trials.open)
+        return sum(row.rung == self.top_rung and row.asked_sequence < reached for row in running)
 
     def apply(self, logged: LoggedEvent) -> None:
         """Take one more event into account; events come in the log's order, each once.
@@ -180,20 +200,21 @@ class RunView:
         self.last_sequence, self.updated = logged.sequence, logged.time
         self.last_event = logged
 
-    def wall_seconds_at(self, time: str) -> float:
-        """Seconds that coordinators have been at work by `time`, ISO 8601, not in the past."""
-        if self.state != "running" or not self.updated:
+    def wall_seconds_at(self, time: str, elapsed_seconds: float | None = None) -> float:
+        """Seconds that coordinators have been at work by a moment that is not in the past.
+
+        Args:
+            time: ISO 8601.
+            elapsed_seconds: By the clock of who writes to the log, where that is who asks.
+        """
+        if self.state != "running" or self.last_event is None:
             return self.wall_seconds
-        before, now = (datetime.fromisoformat(text) for text in (self.updated, time))
-        return self.wall_seconds + max(0.0, (now - before).total_seconds())
+        now = Moment(time, elapsed_seconds)
+        return self.wall_seconds + self.last_event.moment.seconds_until(now)
 
     def finished_at(self, rung: int) -> list[TrialRecord]:
         """Trials with costs at one rung, in the order they were asked."""
-        return [
-            trial
-            for trial in self.trials.values()
-            if trial.costs is not None and trial.request.rung == rung
-        ]
+        return list(self.trials.records_of(self._finished_rows(rung)))
 
     def front(self, rung: int | None = None) -> list[TrialRecord]:
         """The non-dominated trials of one rung, the highest by default.
@@ -201,45 +222,68 @@ class RunView:
         Sorted by the first objective, then by the next. Failed trials and those above a
         `max_cost` are never among them.
         """
-        if rung is None or rung == self.top_rung:
-            trials = [self.trials[trial_id] for trial_id in self._front]
-        else:
-            finished = [trial for trial in self.finished_at(rung) if self._is_wanted(trial)]
-            mask = non_dominated(self.costs_of(finished))
-            trials = [trial for trial, keep in zip(finished, mask, strict=True) if keep]
-        return sorted(trials, key=self._costs)
+        rows = self.front_rows(self.top_rung if rung is None else rung)
+        return sorted(self.trials.records_of(rows), key=self._costs)
 
-    def best(self, objective: str) -> TrialRecord | None:
-        """The trial at the highest rung with the least of one objective; None without any."""
-        trials = self.finished_at(self.top_rung)
-        return min(trials, key=lambda trial: (trial.costs or {})[objective], default=None)
+    def front_rows(self, rung: int) -> list[TrialRow]:
+        """The rows of `front`, in the order they entered or were asked."""
+        if rung == self.top_rung:
+            return [self.trials.rows[trial_id] for trial_id in self.growing_front.ids]
+        finished = [row for row in self._finished_rows(rung) if self._is_wanted(row)]
+        if not finished:
+            return []
+        from results.pareto import non_dominated
+
+        mask = non_dominated(self._table([self._row_costs(row) for row in finished]))
+        return [row for row, keep in zip(finished, mask, strict=True) if keep]
+
+    def front_volume(self, rung: int) -> Volume:
+        """The hypervolume of one rung's front, with the variance of an estimate."""
+        from results.hypervolume import Volume, front_volume
+
+        if rung == self.top_rung:
+            return Volume(self.growing_front.volume, self.growing_front.variance)
+        costs = self._table([self._row_costs(row) for row in self.front_rows(rung)])
+        return front_volume(costs, self._table([self._reference()])[0], seed=self.last_sequence)
+
+    def best(self, objective: str, rung: int | None = None) -> TrialRecord | None:
+        """The trial with the least of one objective at a rung, the highest by default.
+
+        The one that was asked first, where several have it; None without any.
+        """
+        tally = self.trials.tallies.get(self.top_rung if rung is None else rung)
+        place = None if tally is None else tally.best.get(objective)
+        return None if place is None else self.trials[place[2]]
 
     def gpu_seconds_of(self, config_id: str) -> float:
         """Wall seconds on devices by all of one configuration's trials that ended."""
-        return self._config_seconds.get(config_id, 0.0)
+        return self.config_seconds.get(config_id, 0.0)
 
     def costs_of(self, trials: Sequence[TrialRecord]) -> FloatArray:
         """Costs of trials that have some, shape (n_trials, n_objectives)."""
-        rows = [self._costs(trial) for trial in trials]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.objectives))
+        return self._table([self._costs(trial) for trial in trials])
 
     def volume(self, trials: Sequence[TrialRecord]) -> float:
-        """The hypervolume of some trials with costs, in the product of the objectives' units."""
-        return hypervolume(self.costs_of(trials), self._reference())
+        """The exact hypervolume of some trials with costs, in the product of the units.
+
+        Of many trials with many objectives that takes for ever; `front_volume` does not.
+        """
+        from results.hypervolume import hypervolume
+
+        return hypervolume(self.costs_of(trials), self._table([self._reference()])[0])
 
     def _take(self, logged: LoggedEvent) -> None:
         event = logged.event
         match event:
             case Asked():
                 self._ask(event, logged)
-            case Submitted():
-                self._submit(event)
-            case AttemptLost(outcome=outcome):
-                trial = self._known(outcome.trial_id)
-                losses = (*trial.losses, storable(outcome))
-                self.trials[outcome.trial_id] = replace(trial, losses=losses)
+            case Submitted() | AttemptLost() | GivenUp() | EpochsTrained():
+                self.trials.take(logged)
+                self._note(event)
             case Recalled() | SlotsChanged():
                 pass  # the ledger's
+            case WorkerJudged():
+                self.judged[event.worker] = event
             case Told():
                 self._tell(event, logged)
             case Retrained():
@@ -251,6 +295,7 @@ class RunView:
         match event:
             case RunOpened():
                 self.header, self.limits = event, event.stop
+                self.trials.names = tuple(objective.name for objective in event.objectives)
             case WarmStarted():
                 self.warm_started = event
             case Resumed():
@@ -271,38 +316,21 @@ class RunView:
                 f"event {logged.sequence}: trial {request.trial_id} has rung {request.rung} and "
                 f"the run has {len(self.rungs)}; the log is damaged, restore it from a copy"
             )
-        trial = TrialRecord(
-            request=request, asked_sequence=logged.sequence, asked_time=logged.time
-        )
-        self.trials.setdefault(request.trial_id, trial)
+        self.trials.take(logged)
 
-    def _submit(self, event: Submitted) -> None:
-        trial = self._known(event.trial_id)
-        self.trials[event.trial_id] = replace(
-            trial,
-            attempts=max(trial.attempts, event.attempt),
-            worker=event.worker or trial.worker,
-        )
+    def _note(self, event: Event) -> None:
+        """Keep of a trial's event what is asked of all trials at once."""
+        if isinstance(event, GivenUp):
+            self.given_up.add(event.trial_id)
+        elif isinstance(event, Submitted):
+            self.given_up.discard(event.trial_id)
 
     def _tell(self, event: Told, logged: LoggedEvent) -> None:
-        trial = self._known(event.outcome.trial_id)
-        if trial.outcome is not None:
+        row = self.trials.take(logged)
+        if row is None:
             return  # a second answer, as after a lost connection: the first one counts
-        outcome = storable(event.outcome)
-        trial = replace(
-            trial,
-            outcome=outcome,
-            attempts=max(trial.attempts, outcome.attempt),
-            worker=outcome.worker or trial.worker,
-            told_sequence=logged.sequence,
-            told_time=logged.time,
-        )
-        self.trials[outcome.trial_id] = trial
-        self._config_seconds[trial.request.config_id] += outcome.seconds
-        self._count(trial, logged.sequence)
-        front = tuple(self._front)
-        if self.history and self.history[-1].front == front:
-            front = self.history[-1].front  # one tuple for as long as it lasts
+        self.config_seconds[row.config_id] += event.outcome.seconds
+        self._count(row, logged.sequence)
         self.history.append(
             HypervolumePoint(
                 sequence=logged.sequence,
@@ -310,73 +338,71 @@ class RunView:
                 hypervolume=self.hypervolume,
                 time=logged.time,
                 gpu_seconds=self.gpu_seconds,
-                front=front,
+                front=self.growing_front.now,
             )
         )
 
-    def _count(self, trial: TrialRecord, sequence: int) -> None:
-        if trial.failure is not None:
+    def _count(self, row: TrialRow, sequence: int) -> None:
+        if row.failure:
             self.n_failed += 1
-            self.failures[trial.failure] += 1
+            self.failures[FailureKind(row.failure)] += 1
             return
         self.n_finished += 1
-        before = self.hypervolume
-        if trial.request.rung < self.top_rung:
+        if row.rung < self.top_rung:
             return
-        if self._is_wanted(trial):
-            self._enter_front(trial)
-        if self.hypervolume > before:
-            self._without_gain.clear()
+        if self._is_wanted(row) and self.growing_front.enter(
+            row.trial_id, self._row_costs(row), reference=self._reference(), seed=sequence
+        ):
+            self.without_gain.clear()
         else:
-            self._without_gain.append(sequence)
+            self.without_gain.append(sequence)
 
-    def _is_wanted(self, trial: TrialRecord) -> bool:
-        costs = trial.costs or {}
+    def _finished_rows(self, rung: int) -> list[TrialRow]:
+        rows = self.trials.rows.values()
+        return [row for row in rows if row.costs is not None and row.rung == rung]
+
+    def _is_wanted(self, row: TrialRow) -> bool:
+        if not self.max_costs:
+            return True
+        costs = dict(zip(self.trials.names, self._row_costs(row), strict=True))
         return all(costs[name] <= most for name, most in self.max_costs.items())
 
-    def _enter_front(self, trial: TrialRecord) -> None:
-        row = self.costs_of([trial])
-        front = row[:0] if self._front_costs is None else self._front_costs
-        if dominates_any(front, row[0]):
-            return
-        stay = ~dominated_by(row[0], front)
-        self._front = [*compress(self._front, stay), trial.request.trial_id]
-        self._front_costs = np.concatenate([front[stay], row])
-        self.hypervolume = hypervolume(self._front_costs, self._reference())
+    def _reference(self) -> tuple[float, ...]:
+        return tuple(objective.reference for objective in self.objectives)
 
-    def _reference(self) -> FloatArray:
-        return np.array([objective.reference for objective in self.objectives], dtype=np.float64)
+    def _table(self, rows: Sequence[tuple[float, ...]]) -> FloatArray:
+        import numpy as np  # slow to load, and not needed by those who only ask how far a run is
+
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.objectives))
 
     def _costs(self, trial: TrialRecord) -> tuple[float, ...]:
-        costs = trial.costs or {}
-        try:
-            return tuple(costs[objective.name] for objective in self.objectives)
-        except KeyError as error:
-            raise LogError(
-                f"trial {trial.request.trial_id} has no cost {error}; the log was written by "
-                "another frnas, use that one"
-            ) from error
+        return self._row_costs(self.trials.rows[trial.request.trial_id])
+
+    def _row_costs(self, row: TrialRow) -> tuple[float, ...]:
+        costs = tuple(cost for cost in row.costs or () if cost is not None)
+        if len(costs) == len(self.trials.names):
+            return costs
+        missing = [
+            name
+            for name, cost in zip(self.trials.names, row.costs or (), strict=False)
+            if cost is None
+        ]
+        raise LogError(
+            f"trial {row.trial_id} has no cost {', '.join(map(repr, missing))}; the log was "
+            "written by another frnas, use that one"
+        )
 
     def _require_known(self, event: Event) -> None:
         """Refuse what happens to a trial that was never asked."""
-        if isinstance(event, Submitted):
-            self._known(event.trial_id)
-        elif isinstance(event, Told | AttemptLost):
-            self._known(event.outcome.trial_id)
-
-    def _known(self, trial_id: str) -> TrialRecord:
-        if trial_id not in self.trials:
-            raise LogError(
-                f"trial {trial_id} has a result and was never asked; the log is damaged, "
-                "restore it from a copy"
-            )
-        return self.trials[trial_id]
+        trial_id = trial_of(event)
+        if trial_id is not None and trial_id not in self.trials and not isinstance(event, Asked):
+            raise LogError(never_asked(trial_id))
 
     def _advance_clock(self, logged: LoggedEvent) -> None:
         """Count the time since the event before, unless no coordinator was at work between."""
         if self.last_event is None or isinstance(logged.event, Resumed | Retrained):
             return
-        self.wall_seconds = self.wall_seconds_at(logged.time)
+        self.wall_seconds = self.wall_seconds_at(*logged.moment)
 
 
 def fold(events: Iterable[LoggedEvent]) -> RunView:

@@ -12,6 +12,7 @@ from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
+from workers.artefacts.digest import digest_of
 from workers.artefacts.store import checked_key
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
 
@@ -131,6 +132,10 @@ class InMemoryArtefacts:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+    def digest(self, key: str) -> str | None:
+        found = self._contents.get(checked_key(key))
+        return None if found is None else digest_of(found)
 
     def sizes(self, folder: str) -> dict[str, int]:
         prefix = f"{checked_key(folder)}/" if folder else ""

@@ -25,3 +25,11 @@ class NotEnoughMemoryError(WorkerError, MemoryError):
 
 class CheckpointError(WorkerError, ValueError):
     """A checkpoint is damaged or belongs to another configuration."""
+
+
+class UnfitWorkerError(WorkerError):
+    """This worker cannot do what another may: it lacks a file that others see, a library, disk."""
+
+
+class LeavingError(WorkerError):
+    """The trial was told to end before it was done, and has saved itself."""

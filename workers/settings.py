@@ -96,6 +96,8 @@ class EvaluationSettings:
         open_set: Search an enrolled gallery, too, also for people who are not in it.
         fpir: Share of searches for these that may find somebody.
         tables: Write tables by every group column, too.
+        every_epochs: Measure the costs on the validation split after each so many epochs, too;
+            None never. No result depends on it.
     """
 
     max_images_per_identity: int = 10
@@ -108,6 +110,7 @@ class EvaluationSettings:
     open_set: bool = False
     fpir: float = 0.01
     tables: bool = False
+    every_epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,10 @@ class TrialJob:
         model: The folder in the store where a retrained model is kept; None during a search.
         constraints: Limit -> the largest value that is trained, from `CONSTRAINTS`.
         function: What the trial does, see `workers.trials.registry`.
+        resume_from: Of the checkpoint to go on from, key in the store -> digest; a worker that
+            sees neither it nor a later one of the same training does not begin anew. Empty where
+            nothing was saved yet, or nobody knows.
+        stall_seconds: A training that does not go on for so long is ended and tried elsewhere.
     """
 
     request: TrialRequest
@@ -138,6 +145,8 @@ class TrialJob:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
     function: str = FACE_NETWORK
+    resume_from: Mapping[str, str] = field(default_factory=dict)
+    stall_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.constraints) - set(CONSTRAINTS))
@@ -149,7 +158,11 @@ class TrialJob:
 
 def job_to_json(job: TrialJob) -> dict[str, Any]:
     """The job as a JSON object; `job_from_json` is its inverse."""
-    return {**asdict(job), "request": request_to_json(job.request)}
+    return {
+        **asdict(job),
+        "request": request_to_json(job.request),
+        "resume_from": dict(job.resume_from),
+    }
 
 
 def job_from_json(value: Mapping[str, Any]) -> TrialJob:

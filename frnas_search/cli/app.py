@@ -18,15 +18,13 @@ from frnas_search.cli.query import (
     status_command,
     trials_command,
 )
-from frnas_search.cli.refusal import refuse
+from frnas_search.cli.refusal import INTERRUPTED, refuse
 from frnas_search.cli.search import retrain_command, search_command
 from frnas_search.cli.space import space_app
 from frnas_search.errors import SearchError
 from results.errors import ResultsError
 from search_space.errors import SearchSpaceError
 from workers.errors import WorkerError
-
-INTERRUPTED = 130
 
 _OWN_ERRORS = (SearchError, ResultsError, SearchSpaceError, WorkerError)
 # What the operator can mend: a full disk, a missing permission, a read-only place.
@@ -37,6 +35,10 @@ _PLACE_ERRORS = {
     errno.EPERM: "access is denied; check its permissions",
     errno.EROFS: "it is read-only; choose another place",
     errno.ENAMETOOLONG: "its name is too long; choose another",
+    errno.EISDIR: "it is a folder, and a file belongs there; move it away",
+    errno.EEXIST: "a folder belongs there, and something else is in its place; move it away",
+    errno.ELOOP: "it is a link that leads to itself; remove it",
+    errno.EIO: "the disk reports an error; check it",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
 }
 

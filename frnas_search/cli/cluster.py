@@ -63,11 +63,13 @@ def worker_command(
         ),
     ] = None,
     cpu_workers: Annotated[
-        int, typer.Option(min=1, help="Workers to run when training on the CPU.")
+        int, typer.Option(min=1, max=1024, help="Workers to run when training on the CPU.")
     ] = 1,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads of each worker; by default the cores are shared."),
+        typer.Option(
+            min=1, max=4096, help="CPU threads of each worker; by default the cores are shared."
+        ),
     ] = None,
     patience: Annotated[
         float,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from workers.data.sources.pack_settings import DEFAULT_LEFT_OUT_FRACTION, DEFAULT_MEMORY_GB
 from workers.data.sources.specs import FORMATS
 
 # What reads pictures is imported in the commands, so that the help is there at once.
@@ -112,6 +113,21 @@ def pack_command(
         float,
         typer.Option(help="Share of unreadable pictures above which nothing is packed, 0 to 1."),
     ] = 0.05,
+    max_left_out: Annotated[
+        float,
+        typer.Option(
+            help="Share of pictures, people or pairs that SOURCE announces and does not have, or "
+            "has and that nothing is known of, above which nothing is packed, 0 to 1."
+        ),
+    ] = DEFAULT_LEFT_OUT_FRACTION,
+    memory_gb: Annotated[
+        float,
+        typer.Option(
+            "--memory-gb",
+            help="Gigabytes that pictures take at once while they are decoded, and that an .npz "
+            "or .bin file takes in memory, at most.",
+        ),
+    ] = DEFAULT_MEMORY_GB,
     overwrite: Overwrite = False,
 ) -> None:
     """Pack the faces of CelebA, VGGFace2, LFW, RFW, AgeDB, ORL or your own into one FILE.
@@ -139,6 +155,8 @@ def pack_command(
         labels=labels,
         pairs=pairs,
         max_broken_fraction=max_broken,
+        max_left_out_fraction=max_left_out,
+        memory_gb=memory_gb,
     )
     with _progress() as progress:
         report = pack_source(
@@ -157,14 +175,20 @@ def info_command(
         bool, typer.Option("--json", help="Print JSON, schema frnas.pack-info/1.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read all images and compare the digest.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read all images and compare the digest, also if this was done here before.",
+        ),
     ] = False,
 ) -> None:
     """Say what a pack holds: people, images and groups of each split, digest and warnings.
 
+    A pack that this machine has not read whole yet is compared with its digest first.
+
     Example: frnas data info lfw.pack --verify
     """
-    _print_info(file, is_json=is_json, verify=verify)
+    _print_info(file, is_json=is_json, verify=True, again=verify)
 
 
 @data_app.command("splits")
@@ -183,6 +207,7 @@ def splits_command(
     from workers.data.packs.stored import fetched_pack
 
     check_out(out, overwrite=overwrite)
+    _check_pack(file)
     pack = fetched_pack(str(file))
     write_split_file(out, splits_of(pack))
     typer.echo(f"{out}: digest of the splits {pack.splits_digest}")
@@ -251,18 +276,28 @@ def synthetic_command(
     _print_info(out, is_json=False, verify=False)
 
 
-def _print_info(file: Path, *, is_json: bool, verify: bool) -> None:
+def _print_info(file: Path, *, is_json: bool, verify: bool, again: bool = False) -> None:
     from rich.console import Console
 
     from frnas_search.cli.pack_tables import print_pack_info
     from workers.data.packs.info import pack_info
     from workers.data.packs.stored import fetched_pack
 
-    document = pack_info(fetched_pack(str(file), verify=verify), is_verified=verify)
+    _check_pack(file)
+    pack = fetched_pack(str(file), verify=verify, again=again)
+    document = pack_info(pack, is_verified=verify)
     if is_json:
         typer.echo(json.dumps(document, indent=2))
     else:
         print_pack_info(document, Console())
+
+
+def _check_pack(file: Path) -> None:
+    """A pipe would be waited for without end."""
+    from workers.data.formats.bounded_file import check_regular
+
+    if file.exists():
+        check_regular(file, "give a pack")
 
 
 @contextmanager

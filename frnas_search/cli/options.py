@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frnas_search.cli.printing import print_table as print_table
 from frnas_search.errors import SearchError
 from results.run_directory import RUNS_DIRECTORY
 
@@ -23,6 +24,13 @@ RunsDirectory = Annotated[
 ]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's name, or the path of its directory.")
+]
+AcceptShorterLog = Annotated[
+    bool,
+    typer.Option(
+        "--accept-shorter-log",
+        help="Go on although the run's event log has lost its end, from what is left of it.",
+    ),
 ]
 DEFAULT_RUNS = RUNS_DIRECTORY
 
@@ -48,16 +56,6 @@ def require_host(host: str) -> None:
         raise SearchError("--host is empty; give an address, such as 127.0.0.1")
 
 
-def print_table(*tables: object) -> None:
-    """Print tables to standard output, as wide as they need to be where it is no terminal."""
-    from rich.console import Console
-
-    console = Console(
-        width=None if sys.stdout.isatty() else 200,
-        # What is printed holds brackets and colons of its own, in paths and messages.
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )
-    for table in tables:
-        console.print(table)
+def warn(message: str) -> None:
+    """Write a warning to standard error, where it is in nobody's way who reads the output."""
+    sys.stderr.write(f"frnas: warning: {message}\n")

@@ -22,6 +22,12 @@ def print_pack_info(document: Mapping[str, Any], console: Console) -> None:
     verified = "compared with the images" if document["verified"] else "images not compared"
     _line(console, f"digest {document['digest']} ({verified})")
     _line(console, f"digest of the splits {document['splits_digest']}")
+    if document["not_covered"]:
+        _line(
+            console,
+            f"no digest covers {', '.join(document['not_covered'])}: packed by an older version; "
+            "pack again to have them verified, too",
+        )
     console.print(_table(document))
     pairs = document["pairs"]
     if pairs is not None:
@@ -30,6 +36,7 @@ def print_pack_info(document: Mapping[str, Any], console: Console) -> None:
             f"{pairs['pairs']:,} pairs to verify, {pairs['genuine']:,} of one person, "
             f"{pairs['folds']} folds",
         )
+    _print_account(document.get("account"), console)
     settings = ", ".join(f"{name} {value}" for name, value in document["settings"].items())
     _line(console, f"made with: {settings or 'unknown settings'}")
     for warning in document["warnings"]:
@@ -37,6 +44,27 @@ def print_pack_info(document: Mapping[str, Any], console: Console) -> None:
     for name, group in document["groups"].items():
         for fault in group["faults"]:
             _line(console, f"cannot compare {name!r}: {fault}", style="red")
+
+
+def _print_account(account: Mapping[str, Any] | None, console: Console) -> None:
+    """What was announced, packed and left out; packs made before it was counted have none."""
+    if account is None:
+        return
+    for what, own in account.items():
+        if own is None:
+            continue
+        n_left_out = own["announced"] - own["packed"]
+        _line(
+            console,
+            f"{what}: {own['announced']:,} announced = {own['packed']:,} packed + "
+            f"{n_left_out:,} left out",
+        )
+        for entry in own["left_out"]:
+            names = ", ".join(entry["examples"])
+            n_more = entry["count"] - len(entry["examples"])
+            more = f" and {n_more:,} more" if names and n_more else ""
+            shown = f": {names}{more}" if names else ""
+            _line(console, f"  {entry['count']:,} {entry['reason']} ({entry['kind']}){shown}")
 
 
 def _line(console: Console, text: str, *, style: str = "") -> None:

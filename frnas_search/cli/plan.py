@@ -23,14 +23,19 @@ def plan_command(
     *,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Workers side by side; by default the run file's workers.local."),
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Workers side by side; by default the run file's workers.local.",
+        ),
     ] = None,
     from_run: Annotated[
         str | None,
         typer.Option("--from", metavar="RUN", help="Take the time of trials from this run."),
     ] = None,
     seconds_per_epoch: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="The time of an epoch on one worker.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="The time of an epoch on one worker."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -52,9 +57,9 @@ def plan_command(
     from frnas_search.config.requests import preparation_request
     from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.preparation import prepare
-    from frnas_search.launch.provenance import utc_now
     from frnas_search.plan.forecast import forecast
     from frnas_search.plan.plan import Plan, plan_document, sampled_sizes
+    from results.clock import utc_now
 
     pace = _pace(from_run, seconds_per_epoch, runs)
     found = read_run_file(run_file, tuple(set_ or ()))
@@ -104,8 +109,9 @@ def _pace(from_run: str | None, seconds_per_epoch: float | None, runs: Path) -> 
         return pace_of_run(load_view(found)[0], found.name)
     if seconds_per_epoch is None:
         return None
-    if not 0.0 < seconds_per_epoch < float("inf"):
+    if not 0.0 < seconds_per_epoch <= 1e9:
         raise SearchError(
-            f"--seconds-per-epoch is {seconds_per_epoch:g}; give a number above 0, such as 12.5"
+            f"--seconds-per-epoch is {seconds_per_epoch:g}; give a number above 0, such as 12.5, "
+            "and up to a billion, which is thirty years"
         )
     return Pace(per_epoch=seconds_per_epoch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -13,11 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from frnas_search.launch.provenance import utc_now
 from frnas_search.optimizers.warm_start import describe_warm_start
+from results.clock import utc_now
 from results.events import (
     AttemptLost,
     Ended,
+    GivenUp,
     Resumed,
     RunOpened,
     StopRequested,
@@ -25,6 +25,8 @@ from results.events import (
     Told,
     WarmStarted,
 )
+from results.front import volume_text
+from results.remaining import fraction_done, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,10 +37,14 @@ if TYPE_CHECKING:
     from results.events import LoggedEvent
     from results.trial import TrialOutcome
     from results.view import RunView
+    from workers.trials.messages import Heartbeat
 
 logger = logging.getLogger(__name__)
 
 _SUMMARY_SECONDS = 60.0
+_PROGRESS_SECONDS = 20.0
+_MOST_TRIALS = 16
+_SILENT_SECONDS = 10.0
 
 
 class LogWatcher:
@@ -65,6 +71,8 @@ class LogWatcher:
         if self._clock() >= self._next_summary:
             self._next_summary = self._clock() + _SUMMARY_SECONDS
             logger.info("%s", summary(view, attendance), extra={"run": self._run})
+            for line in progress_lines(attendance):
+                logger.info("%s", line, extra={"run": self._run})
 
 
 class LiveWatcher:
@@ -102,10 +110,10 @@ def summary(view: RunView, attendance: Attendance) -> str:
         f"{view.n_failed} failed",
         f"{view.epochs_spent} epochs",
         f"best error {_best_error(view)}",
-        f"front {len(view.front())}",
-        f"hypervolume {view.hypervolume:.4g}",
+        f"front {view.front_size}",
+        f"hypervolume {_volume(view)}",
         f"{attendance.n_workers} workers",
-        f"time left {_duration(seconds_left(view))}",
+        f"time left {_duration(seconds_left(view, utc_now()))}",
     ]
     return ", ".join(parts)
 
@@ -115,21 +123,26 @@ def display(run: str, view: RunView, attendance: Attendance) -> Group:
     table = Table.grid(padding=(0, 3))
     for _ in range(4):
         table.add_column()
-    done = fraction_done(view)
+    now = utc_now()
+    done = fraction_done(view, now)
     rows = (
         ("trials", f"{view.n_finished} done  {view.n_running} running  {view.n_failed} failed"),
         ("epochs", str(view.epochs_spent)),
         ("best error", _best_error(view)),
-        ("front", f"{len(view.front())} points"),
-        ("hypervolume", f"{view.hypervolume:.4g}"),
+        ("front", f"{view.front_size} points"),
+        ("hypervolume", _volume(view)),
         ("workers", f"{attendance.n_workers} ({attendance.n_busy} busy)"),
-        ("elapsed", _duration(view.wall_seconds_at(utc_now()))),
-        ("time left", _duration(seconds_left(view))),
+        ("elapsed", _duration(view.wall_seconds_at(now))),
+        ("time left", _duration(seconds_left(view, now))),
     )
     for left, right in zip(rows[::2], rows[1::2], strict=True):
         table.add_row(Text(left[0], style="dim"), left[1], Text(right[0], style="dim"), right[1])
     bar = ProgressBar(total=1.0, completed=done or 0.0, width=60)
     parts: list[Any] = [Text(f"search {run}", style="bold"), bar, table]
+    if attendance.trials:
+        parts.append(trials_table(attendance))
+    for worker, reason in sorted(attendance.idle.items()):
+        parts.append(Text(f"{worker} is {reason}", style="yellow"))
     if attendance.waiting_for:
         parts.append(Text(f"waiting: {attendance.waiting_for}", style="yellow"))
     if view.reason:
@@ -137,37 +150,68 @@ def display(run: str, view: RunView, attendance: Attendance) -> Group:
     return Group(*parts)
 
 
-def fraction_done(view: RunView) -> float | None:
-    """How much of the limit that will be reached first is used up; None without such a limit.
+def trials_table(attendance: Attendance) -> Table:
+    """The trials that run: epoch, loss, speed and time left of each."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("trial", "epoch", "loss", "pictures/s", "left", "worker"):
+        table.add_column(name, no_wrap=True)
+    for heartbeat, age in attendance.trials[:_MOST_TRIALS]:
+        table.add_row(*trial_cells(heartbeat, age))
+    n_more = len(attendance.trials) - _MOST_TRIALS
+    if n_more > 0:
+        table.add_row(f"and {n_more} more")
+    return table
 
-    A plateau cannot be foreseen and does not count.
+
+def trial_cells(heartbeat: Heartbeat, age: float) -> tuple[str, ...]:
+    """One trial as a row of `trials_table`.
+
+    Args:
+        heartbeat: Its last one.
+        age: Seconds since then.
     """
-    spent = {
-        "trials": view.n_finished + view.n_failed,
-        "epochs": view.epochs_spent,
-        "gpu_hours": view.gpu_seconds / 3600,
-        "wall_hours": view.wall_seconds / 3600,
-    }
-    limits = {name: view.limits.get(name) for name in spent}
-    shares = [spent[name] / limit for name, limit in limits.items() if limit]
-    if view.limits.get("deadline"):
-        shares.append(_share_of_time(view))
-    return min(1.0, max(shares)) if shares else None
+    share = heartbeat.step / heartbeat.n_steps if heartbeat.n_steps else 0.0
+    speed, loss = heartbeat.pictures_per_second, heartbeat.loss
+    silence = f"  (silent for {_duration(age)})" if age > _SILENT_SECONDS else ""
+    epoch = f"{heartbeat.epoch + share:.1f} of {heartbeat.n_epochs}"
+    return (
+        heartbeat.trial_id,
+        epoch if heartbeat.phase == "training" else f"{epoch}, {heartbeat.phase}",
+        "-" if loss is None else f"{loss:.4g}",
+        "-" if speed is None else f"{speed:.0f}",
+        _duration(heartbeat.seconds_left),
+        f"{heartbeat.worker}{silence}",
+    )
 
 
-def _share_of_time(view: RunView) -> float:
-    """How much of the time from the run's beginning to its deadline has passed."""
-    times = (view.opened.at, view.updated, str(view.limits["deadline"]))
-    began, now, end = (datetime.fromisoformat(text) for text in times)
-    return (now - began) / (end - began) if end > began else 1.0
+def progress_lines(attendance: Attendance) -> list[str]:
+    """The trials that run, a line each, for a log."""
+    lines = []
+    for heartbeat, age in attendance.trials[:_MOST_TRIALS]:
+        name, epoch, loss, speed, left, worker = trial_cells(heartbeat, age)
+        lines.append(
+            f"{name}: epoch {epoch}, loss {loss}, {speed} pictures/s, {left} left, on {worker}"
+        )
+    return lines
 
 
-def seconds_left(view: RunView) -> float | None:
-    """At the pace so far; None when there is nothing to go by."""
-    done = fraction_done(view)
-    if not done:
-        return None
-    return view.wall_seconds * (1.0 - done) / done
+class ProgressLog:
+    """A line for each training that runs, now and then.
+
+    Args:
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = clock() + _PROGRESS_SECONDS
+
+    def look(self, attendance: Attendance) -> None:
+        """Say how far the trainings are, if it is time again."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + _PROGRESS_SECONDS
+            for line in progress_lines(attendance):
+                logger.info("%s", line)
 
 
 def _message(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]]:
@@ -180,6 +224,11 @@ def _message(view: RunView, logged: LoggedEvent) -> tuple[str, Mapping[str, Any]
         reason = event.outcome.detail.split("\n")[0]
         message = f"{request.trial_id} {request.config_id} lost attempt {event.outcome.attempt} "
         message += f"({event.outcome.failure}, {reason})"
+        return message, {"trial_id": request.trial_id, "config_id": request.config_id}
+    if isinstance(event, GivenUp):
+        request = view.trials[event.trial_id].request
+        message = f"{request.trial_id} {request.config_id} is given up: {event.reason}; "
+        message += "--resume tries it again"
         return message, {"trial_id": request.trial_id, "config_id": request.config_id}
     if isinstance(event, Submitted):
         request = view.trials[event.trial_id].request
@@ -219,6 +268,10 @@ def _outcome_message(view: RunView, outcome: TrialOutcome) -> tuple[str, Mapping
     trial_ids = {trial.request.trial_id for trial in view.front()}
     mark = "  on the front" if request.trial_id in trial_ids else ""
     return f"{name}: {costs}  in {outcome.seconds:.1f} s{mark}", context
+
+
+def _volume(view: RunView) -> str:
+    return volume_text(view.hypervolume, view.hypervolume_error, digits=4)
 
 
 def _best_error(view: RunView) -> str:

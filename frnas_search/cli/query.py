@@ -17,11 +17,13 @@ from frnas_search.cli.options import (
     prepare_logging,
     print_table,
     require_host,
+    warn,
 )
 from frnas_search.errors import PortInUseError
 from results.errors import RunNotFoundError
 
 if TYPE_CHECKING:
+    from results.run_directory import RunDirectory
     from results.view import RunView
 
 
@@ -64,6 +66,7 @@ def pareto_command(
     view, state = load_view(found, at=at)
     limits = max_costs(maxima or [])
     document = pareto_document(view, run=found.name, state=state, rung=rung, max_costs=limits)
+    _warn_of_shorter_log(found, document)
     if form == "json":
         _print_json(document)
     elif form == "csv":
@@ -86,25 +89,19 @@ def status_command(
 
     Example: frnas status demo --json
     """
-    from results.documents import status_document
-    from results.query import load_view
-    from results.run_directory import resolve_run
+    from frnas_search.cli.glance import print_status
 
-    found = resolve_run(run, runs_directory=runs)
-    view, state = load_view(found)
-    document = status_document(view, run=found.name, state=state, limits=view.limits)
-    if as_json:
-        _print_json(document)
-    else:
-        from frnas_search.cli.run_tables import status_table
-
-        print_table(status_table(document))
+    print_status(run, as_json=as_json, runs=runs)
 
 
 def trials_command(
     run: RunArgument,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="Only trials that failed.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most trials to print; by default all.")
+    ] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Trials to leave out at the beginning.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     runs: RunsDirectory = DEFAULT_RUNS,
 ) -> None:
@@ -112,20 +109,30 @@ def trials_command(
 
     With --failed also where each failed, on which attempt, and the last lines of its log.
 
-    Example: frnas trials demo --failed
+    Example: frnas trials demo --failed --limit 20
     """
-    from results.documents import trials_document
+    from results.documents import Page, trial_listing
     from results.query import load_view
     from results.run_directory import resolve_run
+    from results.streams import json_pieces
 
     found = resolve_run(run, runs_directory=runs)
     view, state = load_view(found)
-    document = trials_document(view, run=found.name, state=state, failed_only=failed)
+    listing = trial_listing(
+        view,
+        run=found.name,
+        state=state,
+        failed_only=failed,
+        page=Page(offset=offset, limit=limit),
+    )
     if as_json:
-        _print_json(document)
+        for piece in json_pieces(listing.head, "trials", listing.trials(), indent=2):
+            typer.echo(piece, nl=False)
+        typer.echo()
     else:
         from frnas_search.cli.run_tables import failures_table, trials_table
 
+        document = listing.document()
         print_table(failures_table(document) if failed else trials_table(document))
 
 
@@ -208,6 +215,16 @@ def _serve(runs_directory: Path, host: str, port: int) -> None:
         logging.getLogger(__name__).info("serving %s at %s", runs_directory, address)
         config = uvicorn.Config(create_app(runs_directory), log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _warn_of_shorter_log(run: RunDirectory, document: dict[str, Any]) -> None:
+    """Say that the log has lost its end, on standard error and in the document."""
+    from results.sqlite_store import why_shorter
+
+    reason = why_shorter(run.events)
+    if reason is not None:
+        document["log_warning"] = reason
+        warn(reason)
 
 
 def _why_empty(view: RunView, *, hides: bool) -> str:

@@ -6,6 +6,7 @@ import sys
 from typing import NoReturn
 
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 def refuse(message: str) -> NoReturn:

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from search_space.cell import NO_OPERATION
-from search_space.definition.decode import operation_name
-from search_space.definition.hyperparameters import (
-    DAG_TAIL,
-    EDGES,
-    FAMILY,
-    HEAD,
-    MITIGATION,
-    OPTIMIZER,
-)
+from results.front import volume_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +24,8 @@ def pareto_table(document: Document) -> Table:
     trials = document["trials"]
     table = _table(
         title=f"{document['run']}: front of {len(document['front'])}, "
-        f"hypervolume {document['hypervolume']:.4g}, {trials['finished']} trials finished, "
-        f"{trials['failed']} failed ({document['state']})"
+        f"hypervolume {_volume(document, digits=4)}, "
+        f"{trials['finished']} trials finished, {trials['failed']} failed ({document['state']})"
     )
     sizes = () if "parameters" in names else ("parameters",)
     _columns(
@@ -88,8 +79,9 @@ def status_table(document: Document) -> Table:
         (
             "trials",
             f"{trials['finished']} finished, {trials['running']} running, "
-            f"{trials['failed']} failed",
+            f"{trials['failed']} failed" + _lost(trials),
         ),
+        *_running_rows(document),
         *(
             (
                 f"rung {rung['rung']} ({rung['epochs']} epochs)",
@@ -100,17 +92,69 @@ def status_table(document: Document) -> Table:
         ("failures", _listed(document["failures"])),
         *((f"best {name}", _best(best)) for name, best in document["best"].items()),
         ("front", f"{document['front_size']} points"),
-        ("hypervolume", f"{document['hypervolume']:.6g}"),
+        ("hypervolume", _volume(document, digits=6)),
         ("epochs spent", str(document["epochs_spent"])),
         ("device time", f"{document['gpu_seconds'] / 3600:.3f} h"),
         ("slot time", _slot_hours(document["slot_seconds"])),
         ("wall time", f"{document['wall_seconds'] / 3600:.3f} h"),
+        *_now_rows(document),
         ("limits", _listed(limits)),
         ("last event", f"{document['event']} at {document['updated']}"),
     ]
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _lost(counts: Document) -> str:
+    n_lost = counts.get("lost", 0)
+    return f", {n_lost} lost (--resume tries them again)" if n_lost else ""
+
+
+def _running_rows(document: Document) -> list[tuple[str, str]]:
+    """A line for each trial that runs."""
+    return [(f"  {row['trial_id']}", _running_text(row)) for row in document.get("running", ())]
+
+
+def _running_text(row: Document) -> str:
+    """How far one trial is."""
+    if row["epoch"] is None:
+        return f"{row['config_id']}, {row['phase']}, asked {_seconds(row['asked_seconds'])} ago"
+    share = row["step"] / row["steps"] if row["steps"] else 0.0
+    parts = [
+        row["config_id"],
+        f"{row['phase']}, epoch {row['epoch'] + share:.1f} of {row['epochs']}",
+        "" if row["loss"] is None else f"loss {row['loss']:.4g}",
+        ""
+        if row["pictures_per_second"] is None
+        else f"{row['pictures_per_second']:.0f} pictures/s",
+        "" if row["seconds_left"] is None else f"{_seconds(row['seconds_left'])} left",
+        f"on {row['worker']}",
+        f"silent for {_seconds(row['heard_seconds'])}" if (row["heard_seconds"] or 0) > 10 else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _now_rows(document: Document) -> list[tuple[str, str]]:
+    """Who works now, and for how long that will go on."""
+    rows = []
+    if document.get("seconds_left") is not None:
+        rows.append(("time left", f"about {_seconds(document['seconds_left'])}"))
+    workers = document.get("workers")
+    if workers is not None:
+        rows.append(("workers", f"{workers['fit']} fit, {workers['busy']} busy"))
+        rows += [("", f"{worker} is {reason}") for worker, reason in workers["idle"].items()]
+        if workers["waiting_for"]:
+            rows.append(("waiting", workers["waiting_for"]))
+    return rows
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def importance_table(document: Document, *, most: int = 15) -> Table:
@@ -137,7 +181,7 @@ def importance_table(document: Document, *, most: int = 15) -> Table:
 
 def trials_table(document: Document) -> Table:
     """A `frnas.trials/1` document, a row for each trial."""
-    table = _table(title=f"{document['run']}: {len(document['trials'])} trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'trials')}")
     _columns(
         table, ("trial", "configuration", "epochs", "state", "tries", "seconds", "result"), right=5
     )
@@ -160,7 +204,7 @@ def failures_table(document: Document) -> Table:
     Attempts that were lost before the one that counted have rows of their own.
     """
     failed = [trial for trial in document["trials"] if trial["failure"] is not None]
-    table = _table(title=f"{document['run']}: {len(failed)} failed trials")
+    table = _table(title=f"{document['run']}: {_which(document, 'failed trials', len(failed))}")
     _columns(
         table,
         ("trial", "epochs", "attempt", "seconds", "failure", "worker", "message and last lines"),
@@ -219,29 +263,23 @@ def baseline_table(answer: Document, *, title: str) -> Table:
 
 def describe_configuration(configuration: Mapping[str, Any]) -> str:
     """A configuration in one short line."""
-    rate = next((v for name, v in configuration.items() if name.startswith("lr_")), None)
-    parts = [
-        _describe_architecture(configuration),
-        str(configuration.get(HEAD, "")),
-        str(configuration.get(OPTIMIZER, "")),
-        f"{rate:.3g}" if isinstance(rate, float) else "",
-        str(configuration.get(MITIGATION, "none")).removeprefix("none"),
-    ]
-    return " ".join(part for part in parts if part)
+    # Knows the search space, which the other tables do without.
+    from frnas_search.cli.configuration_text import described
+
+    return described(configuration)
 
 
-def _describe_architecture(configuration: Mapping[str, Any]) -> str:
-    if all(name in configuration for name in EDGES):
-        edges = [str(configuration[name]) for name in EDGES]
-        return f"{''.join(edges)} ({'-'.join(operation_name(int(edge)) for edge in edges)})"
-    if FAMILY in configuration:
-        return str(configuration.get(f"timm.variant.{configuration[FAMILY]}", "timm"))
-    edges = [
-        f"{name.removeprefix('dag.op.')} {operation}"
-        for name, operation in configuration.items()
-        if name.startswith("dag.op.") and operation != NO_OPERATION
-    ]
-    return f"dag ({', '.join(edges)}; {configuration.get(DAG_TAIL, 'no')} tail)"
+def _volume(document: Document, *, digits: int) -> str:
+    return volume_text(document["hypervolume"], document.get("hypervolume_error"), digits=digits)
+
+
+def _which(document: Document, what: str, n_shown: int | None = None) -> str:
+    """How many trials are shown, and which of them where there are more."""
+    n_trials = len(document["trials"]) if n_shown is None else n_shown
+    offset, total = document.get("offset", 0), document.get("total", n_trials)
+    if n_trials >= total or not n_trials:
+        return f"{n_trials} {what}"
+    return f"{what} {offset + 1} to {offset + n_trials} of {total}"
 
 
 def _table(*, title: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 
 from frnas_search.cli.options import (
     DEFAULT_RUNS,
+    AcceptShorterLog,
     JsonLogs,
     RunArgument,
     RunsDirectory,
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from frnas_search.coordinator.coordinator import StopSignal, Watcher
+    from frnas_search.coordinator.executor import Attendance
     from frnas_search.launch.opening import Search
 
 logger = logging.getLogger(__name__)
 
 _STOPPED = 130
+_SAME_SIGNAL_SECONDS = 3.0
+"""`timeout` and some schedulers send SIGTERM to a process and to its group."""
 _EXIT_CODES = {"finished": 0, "stopped": _STOPPED, "failed": 1}
 
 Scheduler = Annotated[
@@ -72,13 +77,16 @@ def search_command(
     slots: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials at once in virtual time; by default as many as workers.local."
+            min=1,
+            max=100_000,
+            help="Trials at once in virtual time; by default as many as workers.local.",
         ),
     ] = None,
     runs: RunsDirectory = DEFAULT_RUNS,
     check: Annotated[
         bool, typer.Option("--check", help="Only check the run file, its data and its space.")
     ] = False,
+    accept_shorter_log: AcceptShorterLog = False,
     json_logs: JsonLogs = False,
     verbose: Verbose = False,
 ) -> None:
@@ -92,12 +100,16 @@ def search_command(
     """
     if (run_file is None) == (resume is None):
         raise SearchError("give either a run file or --resume RUN; configs/ has run files")
+    if accept_shorter_log and resume is None:
+        raise SearchError("--accept-shorter-log goes with --resume RUN; leave it out")
     console = prepare_logging(json_logs=json_logs, verbose=verbose)
     from frnas_search.coordinator.coordinator import StopSignal
 
     overrides = (*_overrides(set_, scheduler), *_in_virtual_time(virtual_time, slots))
     start = (
-        _new(run_file, runs, overrides) if resume is None else _resumed(resume, runs, overrides)
+        _new(run_file, runs, overrides)
+        if resume is None
+        else _resumed(resume, runs, overrides, accept_shorter_log=accept_shorter_log)
     )
     if check:
         _check(run_file, runs, overrides)
@@ -125,9 +137,12 @@ def retrain_command(
             "published ones by name, such as SMAC_301.",
         ),
     ] = "knee",
-    seeds: Annotated[int, typer.Option(min=1, help="Models for each configuration.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Models for each configuration.")
+    ] = 3,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="By default the search's maximal epochs.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="By default the search's maximal epochs."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace models of another length.")
@@ -135,6 +150,7 @@ def retrain_command(
     scheduler: Scheduler = None,
     set_: Set = None,
     runs: RunsDirectory = DEFAULT_RUNS,
+    accept_shorter_log: AcceptShorterLog = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_logs: JsonLogs = False,
     verbose: Verbose = False,
@@ -147,6 +163,7 @@ def retrain_command(
     Example: frnas retrain demo --select knee --seeds 3 --epochs 27
     """
     prepare_logging(json_logs=json_logs, verbose=verbose)
+    from frnas_search.cli.progress import ProgressLog
     from frnas_search.coordinator.coordinator import StopSignal
     from frnas_search.coordinator.retrain import chosen_configurations, retrain_requests
     from frnas_search.launch.opening import retraining
@@ -157,7 +174,9 @@ def retrain_command(
     found = resolve_run(run, runs_directory=runs)
     overrides = _overrides(set_, scheduler)
     stop = StopSignal()
-    with retraining(found, overrides=overrides, stop=stop) as job:
+    with retraining(
+        found, overrides=overrides, stop=stop, accept_shorter_log=accept_shorter_log
+    ) as job:
         _listen(stop)
         chosen = chosen_configurations(job.view, select, job.space)
         n_epochs = epochs or job.view.rungs[-1]
@@ -171,6 +190,13 @@ def retrain_command(
             seeds,
             n_epochs,
         )
+        progress, keep = ProgressLog(), job.look
+
+        def look(attendance: Attendance) -> None:
+            keep(attendance)
+            progress.look(attendance)
+
+        job.look = look
         is_done = job.run(requests)
         document = retrained_document(job.view, run=found.name)
     found.models.mkdir(exist_ok=True)
@@ -201,7 +227,9 @@ def _new(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> _Star
     )
 
 
-def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
+def _resumed(
+    text: str, runs: Path, overrides: tuple[str, ...], *, accept_shorter_log: bool
+) -> _Start:
     from frnas_search.launch.opening import resumed_search
     from results.run_directory import resolve_run
 
@@ -209,7 +237,11 @@ def _resumed(text: str, runs: Path, overrides: tuple[str, ...]) -> _Start:
     return _Start(
         run.name,
         lambda watchers, stop: resumed_search(
-            run, overrides=overrides, watchers=watchers, stop=stop
+            run,
+            overrides=overrides,
+            watchers=watchers,
+            stop=stop,
+            accept_shorter_log=accept_shorter_log,
         ),
     )
 
@@ -228,6 +260,9 @@ def _in_virtual_time(is_virtual: bool, slots: int | None) -> tuple[str, ...]:  #
 
 
 def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> None:
+    from datetime import UTC, datetime
+
+    from frnas_search.config.reading import without_past_deadline
     from frnas_search.config.requests import preparation_request
     from frnas_search.config.run_file import read_run_file
     from frnas_search.launch.preparation import prepare
@@ -235,8 +270,8 @@ def _check(run_file: Path | None, runs: Path, overrides: tuple[str, ...]) -> Non
 
     if run_file is None:
         raise RunFileError("--check needs a run file")
-    request = preparation_request(read_run_file(run_file, overrides), runs_directory=runs)
-    prepared = prepare(request)
+    found = without_past_deadline(read_run_file(run_file, overrides), now=datetime.now(UTC))
+    prepared = prepare(preparation_request(found, runs_directory=runs))
     typer.echo(f"{run_file}: in order; data {prepared.data.pack}")
     if prepared.warm_started is not None:
         typer.echo(f"{run_file}: search.warm_start: {describe_warm_start(prepared.warm_started)}")
@@ -270,9 +305,20 @@ def _logged_to_file(search: Search) -> Iterator[None]:
 
 
 def _listen(stop: StopSignal) -> None:
-    """Let SIGINT and SIGTERM ask to stop, from now on; before, they end the process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.request())
+    """Let SIGINT and SIGTERM ask to stop, from now on; before, they end the process.
+
+    Whoever sends SIGTERM, as clusters do, kills soon after: then trials save themselves.
+    """
+    told: list[float] = []
+
+    def end(*_: object) -> None:
+        now = time.monotonic()
+        if not told or now - told[-1] > _SAME_SIGNAL_SECONDS:
+            stop.request(urgently=True)
+        told.append(now)
+
+    signal.signal(signal.SIGINT, lambda *_: stop.request())
+    signal.signal(signal.SIGTERM, end)
 
 
 def _report(search: Search, *, json_logs: bool) -> None:

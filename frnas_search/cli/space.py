@@ -39,6 +39,7 @@ Size = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=4096,
         metavar="PIXELS",
         help="Side of the pictures, instead of opening the data of the run file.",
     ),
@@ -56,7 +57,8 @@ def show_command(
     run_file: RunFile,
     *,
     samples: Annotated[
-        int, typer.Option(min=1, help="Configurations over which shares are counted.")
+        int,
+        typer.Option(min=1, max=1_000_000, help="Configurations over which shares are counted."),
     ] = 10_000,
     set_: Set = None,
     size: Size = None,
@@ -70,7 +72,7 @@ def show_command(
     Example: frnas space show configs/demo.yaml --size 112 --channels 3
     """
     from frnas_search.cli import space_tables
-    from frnas_search.launch.space_samples import sample_statistics
+    from frnas_search.launch.space_samples import sample_statistics, share_within
     from frnas_search.space_documents.report import space_document
     from search_space.definition.space import sample
 
@@ -78,7 +80,10 @@ def show_command(
     limits = config.constraints.limits()
     drawn = sample(prepared.settings, samples, seed=0)
     statistics = sample_statistics(drawn, prepared.settings, prepared.costs, limits)
-    document = space_document(prepared, pictures, statistics, run=config.name, limits=limits)
+    within = share_within(statistics, prepared.settings, prepared.costs, limits)
+    document = space_document(
+        prepared, pictures, statistics, run=config.name, limits=limits, within=within
+    )
     if as_json:
         _print_json(document)
         return
@@ -95,8 +100,12 @@ def show_command(
 def sample_command(
     run_file: RunFile,
     *,
-    n: Annotated[int, typer.Option("-n", min=1, help="Configurations to draw.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other configurations.")] = 0,
+    n: Annotated[
+        int, typer.Option("-n", min=1, max=1_000_000, help="Configurations to draw.")
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other configurations.")
+    ] = 0,
     build: Annotated[
         bool, typer.Option("--build", help="Build each network, without memory for its weights.")
     ] = False,
@@ -117,8 +126,9 @@ def sample_command(
 
     Example: frnas space sample configs/demo.yaml -n 5 --build
     """
-    from frnas_search.cli.space_tables import sample_table
-    from frnas_search.space_documents.report import sample_document
+    from frnas_search.cli.space_tables import sample_table, within_lines
+    from frnas_search.launch.space_samples import sample_statistics, share_within
+    from frnas_search.space_documents.report import sample_document, within_record
     from search_space.definition.space import sample
     from workers.processes.candidate_costs import candidate_costs
 
@@ -133,20 +143,26 @@ def sample_command(
             image_size=pictures.image_size,
             measure_throughput=throughput,
         )
-    document = sample_document(
-        drawn, built, prepared, pictures, seed=seed, limits=config.constraints.limits()
-    )
+    limits = config.constraints.limits()
+    statistics = sample_statistics(drawn, prepared.settings, prepared.costs, limits)
+    within = share_within(statistics, prepared.settings, prepared.costs, limits)
+    document = sample_document(drawn, built, prepared, pictures, seed=seed, limits=limits)
+    document |= within_record(within)
     if as_json:
         _print_json(document)
-    else:
-        print_table(sample_table(document))
+        return
+    print_table(sample_table(document))
+    for line in within_lines(document):
+        typer.echo(line)
 
 
 @space_app.command("check")
 def check_command(
     run_file: RunFile,
     *,
-    samples: Annotated[int, typer.Option(min=1, help="Configurations to draw.")] = 1000,
+    samples: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Configurations to draw.")
+    ] = 1000,
     set_: Set = None,
     size: Size = None,
     channels: Channels = None,

@@ -8,6 +8,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from frnas_search.optimizers.rarity import percent, share_in_words
+
 Document = dict[str, Any]
 
 _LONG = 40
@@ -35,6 +37,7 @@ def summary_lines(document: Document) -> Iterator[str]:
     if document["enqueued"]:
         yield f"enqueued: {document['enqueued']} configurations"
     yield from _constraint_lines(document)
+    yield from within_lines(samples)
     yield from _cell_lines(samples["cells"])
 
 
@@ -132,10 +135,20 @@ def check_lines(document: Document) -> Iterator[str]:
 def _constraint_lines(document: Document) -> Iterator[str]:
     for constraint in document["constraints"]:
         if constraint["foreseen"]:
-            effect = f"refuses {constraint['refused_share']:.1%} of the samples before training"
+            effect = (
+                f"refuses {percent(constraint['refused_share'])} of the samples before training"
+            )
         else:
             effect = "is measured when a trial begins"
         yield f"constraint {constraint['name']} {constraint['limit']:,.10g}: {effect}"
+
+
+def within_lines(record: Document) -> Iterator[str]:
+    """How much of the space keeps within the constraints, where a document says it."""
+    within = record.get("within_constraints")
+    if within is not None:
+        share = share_in_words(within["count"], within["draws"])
+        yield f"within all constraints that are known before training: {share} of the space"
 
 
 def _cell_lines(cells: Document | None) -> Iterator[str]:

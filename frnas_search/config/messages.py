@@ -7,6 +7,7 @@ from typing import Any
 
 from search_space.fault import Fault
 
+_MOST_CHARACTERS = 2000
 _KEY = "[key]"
 _WORDS = {
     "model_type": "write its keys below it, or leave it out",
@@ -72,6 +73,14 @@ def known_keys(location: tuple[int | str, ...], root: Any) -> tuple[str, ...]:
 def _section_of(annotation: Any) -> Any:
     options = getattr(annotation, "__args__", (annotation,))
     return next((t for t in options if hasattr(t, "model_fields")), None)
+
+
+def shortened(text: str) -> str:
+    """The text, with its middle left out where nobody would read it all."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def one_line(text: str) -> str:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from frnas_search.config.contradictions import contradictions, naming_faults
-from frnas_search.config.messages import faults_of, known_keys
+from frnas_search.config.messages import faults_of, known_keys, shortened, shown
 from frnas_search.config.run_config import RunConfig
 from frnas_search.errors import RunFileError
 from search_space.definition.suggestions import near_names
+from search_space.fault import Fault
 
 if TYPE_CHECKING:
-    from search_space.fault import Fault, KeyPath
+    from datetime import datetime
 
+    from search_space.fault import KeyPath
+
+_LARGEST = 10**18
 # What stands where a key without a default has a fault.
 _STAND_INS: Mapping[str, Any] = {"name": "unnamed", "data": {"synthetic": {}}}
 # What stands in a list for an item with a fault, so that the others keep their numbers.
@@ -42,8 +47,8 @@ class FileFaults:
 
     def refusal(self, faults: Collection[Fault]) -> RunFileError:
         """The error that tells these faults, and what could not be read."""
-        lines = (f"{self.where}: {fault}" for fault in faults)
-        return RunFileError("\n".join((*self.unread, *lines)))
+        lines = (shortened(f"{self.where}: {fault}") for fault in faults)
+        return RunFileError("\n".join((*map(shortened, self.unread), *lines)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,25 @@ class RunFile:
     config: RunConfig
     found: FileFaults
     unknown: frozenset[KeyPath] = frozenset()
+
+
+def without_past_deadline(run_file: RunFile, *, now: datetime) -> RunFile:
+    """The run file of a search that is about to begin: a deadline that has passed is a fault.
+
+    Args:
+        run_file: As it was read.
+        now: With its zone.
+    """
+    deadline = run_file.config.stop.limits().deadline
+    if deadline is None or deadline > now:
+        return run_file
+    message = (
+        f"{run_file.config.stop.deadline} has passed, so nothing would be trained; give a later "
+        "one, or null"
+    )
+    fault = Fault(("stop", "deadline"), message)
+    found = replace(run_file.found, faults=(*run_file.found.faults, fault))
+    return replace(run_file, found=found, unknown=run_file.unknown | {fault.path})
 
 
 def parse_run_config(raw: Mapping[str, Any], *, where: str) -> RunConfig:
@@ -97,8 +121,10 @@ def parse_run_file(
         unread: What could not be read at all, a line each.
     """
     raw = _without(raw, unknown)
+    enormous = list(_enormous(raw, ()))
+    raw = _without(raw, {fault.path for fault in enormous})
     errors = _errors(raw)
-    faults = _faults_of(errors)
+    faults = [*enormous, *_faults_of(errors)]
     broken = {*unknown, *(fault.path for fault in faults), *_misspelt(errors, raw)}
     config = _sound_part(raw, broken)
     faults += contradictions(config, broken)
@@ -111,6 +137,18 @@ def parse_run_file(
         found=found,
         unknown=frozenset({*broken, *(fault.path for fault in found.faults)}),
     )
+
+
+def _enormous(value: Any, place: KeyPath) -> Iterator[Fault]:
+    """Numbers above all bounds, wherever they stand: not everything can even compare to them."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _enormous(inner, (*place, shown(key) if isinstance(key, int) else str(key)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _enormous(inner, (*place, str(index)))
+    elif isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
+        yield Fault(place, f"is {shown(value)}; no number of a run file is above 10^18")
 
 
 def _errors(raw: Mapping[str, Any]) -> list[Any]:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from search_space.fault import KeyPath
 
 
+_MOST_BYTES = 2_000_000
+_MOST_VALUES = 200_000
+_MOST_BITS = 10_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Repetition:
     """A key that is named twice, of which the library silently takes the last."""
@@ -78,7 +83,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Any], list[_Repetition]]:
     try:
-        value, repetitions = _parsed(path.read_text(encoding="utf-8"))
+        value, repetitions = _parsed(_text(path))
     except FileNotFoundError:
         raise RunFileError(f"{path}: no such run file; configs/ has examples") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -88,6 +93,21 @@ def _read(path: Path) -> tuple[dict[str, Any], list[_Repetition]]:
     if not isinstance(value, dict):
         raise RunFileError(f"{path}: holds no mapping; a run file starts with `name: …`")
     return value, repetitions
+
+
+def _text(path: Path) -> str:
+    """What a file holds, read only as far as a run file may go, whatever it is.
+
+    Raises:
+        RunFileError: It is longer than any run file.
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is no text.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise RunFileError(f"{path}: holds more than {_MOST_BYTES:,} bytes; no run file does")
+    return content.decode("utf-8").replace("\r\n", "\n")
 
 
 def _not_yaml(path: Path, reason: object) -> str:
@@ -160,7 +180,9 @@ def _parsed(text: str) -> tuple[Any, list[_Repetition]]:
         node = loader.get_single_node()
         if node is None:
             return None, []
-        value = _deep_copy(loader.construct_document(node))  # refuses a section inside itself
+        document = loader.construct_document(node)
+        _require_bounded(document)  # also refuses a section inside itself
+        value = _deep_copy(document)
         return value, list(_repetitions(node, ()))
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
@@ -185,6 +207,26 @@ def _repetitions(node: yaml.Node, place: KeyPath) -> Iterator[_Repetition]:
             yield _Repetition(place=here, line=key.start_mark.line + 1)
         names.add(key.value)
         yield from _repetitions(inner, here)
+
+
+def _require_bounded(document: Any) -> None:
+    """Refuse what aliases within aliases blow up, and keys that nobody can print.
+
+    Raises:
+        yaml.YAMLError: It holds too much.
+    """
+    n_values, waiting = 0, [document]
+    while waiting:
+        value = waiting.pop()
+        n_values += 1
+        if n_values > _MOST_VALUES:
+            raise yaml.YAMLError(f"more than {_MOST_VALUES:,} values, with aliases written out")
+        if isinstance(value, Mapping):
+            if any(isinstance(key, int) and key.bit_length() > _MOST_BITS for key in value):
+                raise yaml.YAMLError("a key is a number of thousands of digits")
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _section_at(root: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     StrictBool,
@@ -21,6 +23,8 @@ from pydantic import (
 )
 
 from frnas_search.config.messages import one_line, shown
+
+_MOST_PATH_CHARACTERS = 4096
 
 
 def _no_boolean(value: object) -> object:
@@ -110,6 +114,34 @@ def _with_text_as_names(value: object) -> object:
     }
 
 
+def at_most(limit: float, why: str) -> AfterValidator:
+    """A bound above, beyond which a number is a slip of the hand or asks for what cannot be done.
+
+    Args:
+        limit: The largest number that is taken.
+        why: What speaks against more, to end the sentence.
+    """
+
+    def check(value: float) -> float:
+        if value > limit:
+            raise ValueError(f"is {shown(value)}; give {limit:,.0f} or less: {why}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _short_place(value: object) -> object:
+    """A path that the operating system can take."""
+    text = str(value)
+    if "\0" in text:
+        raise ValueError(f"is {shown(text)}; no path has a NUL in it")
+    if len(text) > _MOST_PATH_CHARACTERS:
+        raise ValueError(
+            f"is {shown(text)}; no path is longer than {_MOST_PATH_CHARACTERS:,} characters"
+        )
+    return value
+
+
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 # Not strict: YAML 1.1 reads 1e-3, which has no dot, as text.
@@ -118,7 +150,10 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_one_value)]
 EnqueuedConfiguration = Annotated[str | dict[str, Scalar], BeforeValidator(_one_configuration)]
-Prior = Annotated[dict[str, Number], BeforeValidator(_with_text_as_names)]
+Weight = Annotated[Number, at_most(1e9, "only how weights compare to each other counts")]
+Prior = Annotated[dict[str, Weight], BeforeValidator(_with_text_as_names)]
+Place = Annotated[Path, BeforeValidator(_short_place)]
+TextPlace = Annotated[str, BeforeValidator(_short_place)]
 Time = Annotated[str, BeforeValidator(_as_utc)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 Families = Annotated[dict[str, Names], BeforeValidator(_as_families)]

@@ -6,18 +6,42 @@ Declares the protocol and an executor without any cluster, for tests and for loo
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from frnas_search.coordinator.state import Finished, SlotsChanged
+from results.trial import FailureKind, Fault, TrialOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from results.trial import TrialOutcome
     from workers.settings import TrialJob
+    from workers.trials.messages import Heartbeat, Hello
 
-ExecutorEvent: TypeAlias = SlotsChanged | Finished
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A trial that runs has said how far it is. Nothing is decided by it."""
+
+    heartbeat: Heartbeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFound:
+    """A worker has shown that it is fit, or that it is not.
+
+    Attributes:
+        worker: Its address.
+        hello: What it has shown.
+        is_news: Whether this is another answer than its last one.
+    """
+
+    worker: str
+    hello: Hello
+    is_news: bool = True
+
+
+ExecutorEvent: TypeAlias = SlotsChanged | Finished | Heard | WorkerFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +52,15 @@ class Attendance:
         n_workers: Workers that take trials.
         n_busy: Of these, how many run one.
         waiting_for: What is missing, in words with the remedy; empty when nothing is.
+        idle: Workers that get no trials, and why not, in words.
+        trials: What the trials that run have said last, with the seconds since then.
     """
 
     n_workers: int
     n_busy: int
     waiting_for: str = ""
+    idle: Mapping[str, str] = field(default_factory=dict)
+    trials: tuple[tuple[Heartbeat, float], ...] = ()
 
 
 class Executor(Protocol):
@@ -45,6 +73,7 @@ class Executor(Protocol):
       before. A worker that is lost is a `Finished` with the failure `worker_lost`.
     * More jobs than workers wait for a free one; none is refused.
     * Nothing is retried here; that is the state machine's to decide.
+    * A worker gets a job only when it is fit for it; one that is not costs no trial an attempt.
     """
 
     def submit(self, job: TrialJob) -> None:
@@ -62,6 +91,15 @@ class Executor(Protocol):
         There is no `Finished` for them.
         """
 
+    def suspend(self) -> None:
+        """Ask all that runs to save itself and end; returns at once.
+
+        Each trial leads to its `Finished` all the same, most with `worker_lost`.
+        """
+
+    def bench(self, worker: str, reason: str) -> None:
+        """Give this worker no more jobs; what it runs may end."""
+
     def attendance(self) -> Attendance:
         """Who is there, as of the last `next_events`."""
 
@@ -77,6 +115,7 @@ class InlineExecutor:
         self._n_slots = n_slots
         self._jobs: deque[TrialJob] = deque()
         self._has_reported_slots = False
+        self._suspended: deque[TrialJob] = deque()
 
     def submit(self, job: TrialJob) -> None:
         """Put the job at the end of the line."""
@@ -88,6 +127,8 @@ class InlineExecutor:
         if not self._has_reported_slots:
             self._has_reported_slots = True
             events.append(SlotsChanged(self._n_slots))
+        events += [Finished(_given_back(job)) for job in self._suspended]
+        self._suspended.clear()
         if self._jobs:
             events.append(Finished(self._run(self._jobs.popleft())))
         return events
@@ -98,10 +139,28 @@ class InlineExecutor:
         self._jobs = deque(list(self._jobs)[: self._n_slots])
         return waiting
 
+    def suspend(self) -> None:
+        """Give back the jobs; none has begun when anybody can ask."""
+        self._suspended, self._jobs = self._jobs, deque()
+
+    def bench(self, worker: str, reason: str) -> None:
+        """Nothing: there is no other place."""
+
     def attendance(self) -> Attendance:
         """As many workers as slots."""
-        return Attendance(n_workers=self._n_slots, n_busy=min(len(self._jobs), self._n_slots))
+        n_jobs = len(self._jobs) + len(self._suspended)
+        return Attendance(n_workers=self._n_slots, n_busy=min(n_jobs, self._n_slots))
 
     def close(self) -> None:
         """Forget the jobs that wait."""
         self._jobs.clear()
+
+
+def _given_back(job: TrialJob) -> TrialOutcome:
+    return TrialOutcome(
+        trial_id=job.request.trial_id,
+        attempt=job.request.attempt,
+        failure=FailureKind.WORKER_LOST,
+        detail="told to end before it began",
+        fault=Fault.CLUSTER,
+    )

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workers.settings import (
+    FACE_NETWORK,
     DataSettings,
     EvaluationSettings,
     Split,
     TrainingSettings,
     TrialJob,
 )
+from workers.trials.registry import trial_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from results.trial import TrialRequest
     from search_space.candidate import SpaceSettings
+    from workers.trials.function import Requirements
 
 SEARCH_SPLIT: Split = "val"
 RETRAIN_SPLIT: Split = "test"
@@ -33,6 +36,7 @@ class JobTemplate:
     Attributes:
         artefacts: Location of the store of checkpoints and models, for workers everywhere.
         provenance: Written into every retrained model.
+        stall_seconds: A training that does not go on for so long is ended and tried elsewhere.
     """
 
     artefacts: str
@@ -44,6 +48,13 @@ class JobTemplate:
     max_epochs: int
     constraints: Mapping[str, float]
     provenance: Mapping[str, Any]
+    stall_seconds: float = 300.0
+
+    def requirements(self) -> Requirements:
+        """What a worker must show to take any job of the run."""
+        return trial_function(FACE_NETWORK).requirements(
+            self.training.device, self.data, self.artefacts
+        )
 
     def search_job(self, request: TrialRequest) -> TrialJob:
         """Train towards the run's maximal epochs and measure on the validation split."""
@@ -88,6 +99,7 @@ class JobTemplate:
             model=model,
             constraints=self.constraints if model is None else {},
             provenance=self.provenance,
+            stall_seconds=self.stall_seconds,
         )
 
 

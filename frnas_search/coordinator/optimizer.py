@@ -10,7 +10,7 @@ on as the one that wrote it, without computing any of it again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,3 +77,16 @@ class Optimizer(Protocol):
         Raises:
             ReplayError: It cannot be what such an optimizer proposed.
         """
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """An optimizer that can say why it has nothing to propose, besides that all was proposed."""
+
+    def why_nothing(self) -> str:
+        """A sentence without its full stop; empty when the space is used up."""
+
+
+def why_nothing(optimizer: Optimizer) -> str:
+    """Why an optimizer that gave None has nothing; empty when the space is used up."""
+    return optimizer.why_nothing() if isinstance(optimizer, Explaining) else ""

@@ -12,10 +12,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from frnas_search.coordinator.executor import Heard, WorkerFound
 from frnas_search.coordinator.jobs import model_folder, model_name
+from frnas_search.coordinator.judgement import Bench
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.state import (
     Close,
     Event,
+    Finished,
+    GiveUp,
     Recall,
     Record,
     RecordLoss,
@@ -35,18 +40,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from frnas_search.coordinator.coordinator import StopSignal
-    from frnas_search.coordinator.executor import Executor
+    from frnas_search.coordinator.executor import Attendance, Executor, ExecutorEvent
     from results.store import EventStore
     from results.trial import Configuration
     from results.view import RunView
     from search_space.candidate import SpaceSettings
-    from workers.artefacts.store import ArtefactStore
     from workers.settings import TrialJob
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
 _REMINDER_SECONDS = 60.0
+_SUSPEND_SECONDS = 25.0
 
 
 def chosen_configurations(
@@ -133,18 +138,19 @@ class Retraining:
     """The requests of one call of `frnas retrain`, and everything needed to serve them.
 
     Attributes:
-        artefacts: Where the run's checkpoints and models are kept.
+        reception: Looks whether what trainings leave is there.
         view: As of the log's last event.
         space: The run's.
         make_job: Request -> job.
         utc_now: ISO 8601 with a Z.
-        clock: Seconds that only rise.
+        clock: Seconds since the log was opened, that only rise.
+        look: Called about once a second with who is there and how far the trainings are.
         n_failed: Requests that ended without a model.
     """
 
     executor: Executor
     store: EventStore
-    artefacts: ArtefactStore
+    reception: Reception
     view: RunView
     space: SpaceSettings
     make_job: Callable[[TrialRequest], TrialJob]
@@ -152,9 +158,12 @@ class Retraining:
     stop_signal: StopSignal
     utc_now: Callable[[], str]
     clock: Callable[[], float]
+    look: Callable[[Attendance], None] = lambda _: None
     n_failed: int = 0
+    _is_suspended: bool = False
     _requests: dict[str, TrialRequest] = field(default_factory=dict)
     _next_reminder: float = 0.0
+    _patience: float = 0.0
 
     def run(self, requests: Iterable[TrialRequest]) -> bool:
         """Train all of them; False when an operator stopped it before.
@@ -166,12 +175,40 @@ class Retraining:
         state = SearchState(max_attempts=self.max_attempts, max_trials=0)
         self._handle(state, *(Reissued(request) for request in self._requests.values()))
         while state.running:
-            self._handle(state, *self.executor.next_events(_TICK_SECONDS))
-            self._remind()
-            if self.stop_signal.n_requests:
+            self._hear(state, self.executor.next_events(_TICK_SECONDS))
+            self._look()
+            if self._is_stopped():
                 logger.warning("stopped; the same command goes on from the last checkpoints")
                 return False
         return True
+
+    def _is_stopped(self) -> bool:
+        """Whether to end now; what is to save itself first has some seconds for that."""
+        stop = self.stop_signal
+        if not stop.n_requests:
+            return False
+        if not self._is_suspended:
+            self._is_suspended = True
+            logger.warning("the trainings that run save themselves")
+            self.executor.recall()
+            self.executor.suspend()
+            self._patience = self.clock() + _SUSPEND_SECONDS
+        is_idle = self.executor.attendance().n_busy == 0
+        return is_idle or stop.n_requests > 1 or self.clock() >= self._patience
+
+    def _hear(self, state: SearchState, reported: Iterable[ExecutorEvent]) -> None:
+        for event in reported:
+            match event:
+                case Heard():
+                    pass  # the executor keeps the last one
+                case WorkerFound(hello=hello, worker=worker, is_news=is_news):
+                    if is_news and hello.unfit:
+                        logger.warning("worker %s gets no trainings: %s", worker, hello.unfit)
+                case Finished(outcome):
+                    request = self._requests[outcome.trial_id]
+                    self._handle(state, self.reception.answered(_name(request), event))
+                case _:
+                    self._handle(state, event)
 
     def _handle(self, state: SearchState, *first: Event) -> None:
         waiting = deque(first)
@@ -179,11 +216,43 @@ class Retraining:
             for action in state.handle(waiting.popleft()):
                 match action:
                     case Submit(request):
-                        self.executor.submit(self.make_job(request))
+                        self._submit(request)
                     case Record(outcome):
                         self._record(outcome)
-                    case Close() | Suggest() | Recall() | RecordLoss():
+                    case RecordLoss() | GiveUp() | Bench():
+                        self._note_failure(action)
+                    case Close() | Suggest() | Recall():
                         pass  # nothing is asked for: all requests were there from the beginning
+
+    def _note_failure(self, action: RecordLoss | GiveUp | Bench) -> None:
+        match action:
+            case RecordLoss(outcome):
+                self._say_lost(outcome)
+            case GiveUp(outcome, reason):
+                self._give_up(outcome, reason)
+            case Bench(worker, reason):
+                logger.warning("worker %s gets no more trainings: %s", worker, reason)
+                self.executor.bench(worker, reason)
+
+    def _submit(self, request: TrialRequest) -> None:
+        if self._is_suspended:
+            return  # it has just saved itself, for the same command to go on
+        job = self.make_job(request)
+        again = f" (attempt {request.attempt})" if request.attempt > 1 else ""
+        logger.info("%s to %d epochs%s", _name(request), request.epochs, again)
+        self.executor.submit(self.reception.sent(job))
+
+    def _say_lost(self, outcome: TrialOutcome) -> None:
+        reason = outcome.detail.split("\n")[0]
+        name = _name(self._requests[outcome.trial_id])
+        logger.warning(
+            "%s lost attempt %d (%s, %s)", name, outcome.attempt, outcome.failure, reason
+        )
+
+    def _give_up(self, outcome: TrialOutcome, reason: str) -> None:
+        self.n_failed += 1
+        name = _name(self._requests[outcome.trial_id])
+        logger.warning("%s is given up: %s; the same command tries it again", name, reason)
 
     def _record(self, outcome: TrialOutcome) -> None:
         request = self._requests[outcome.trial_id]
@@ -195,9 +264,11 @@ class Retraining:
             outcome=outcome,
             model=model_folder(name) if outcome.costs is not None else None,
         )
-        time = self.utc_now()
-        sequence = self.store.append(event, time=time)
-        self.view.apply(LoggedEvent(sequence=sequence, time=time, event=event))
+        time, elapsed = self.utc_now(), self.clock()
+        sequence = self.store.append(event, time=time, elapsed_seconds=elapsed)
+        self.view.apply(
+            LoggedEvent(sequence=sequence, time=time, event=event, elapsed_seconds=elapsed)
+        )
         if outcome.costs is None:
             self.n_failed += 1
             logger.warning("%s failed: %s, %s", name, outcome.failure, outcome.detail)
@@ -205,10 +276,16 @@ class Retraining:
             costs = "  ".join(f"{cost} {value:.4g}" for cost, value in outcome.costs.items())
             logger.info("%s: test %s  in %.1f s", name, costs, outcome.seconds)
             # Its model is safe; nothing goes on from its checkpoint.
-            self.artefacts.remove(self.make_job(request).checkpoints)
+            self.reception.artefacts.remove(self.make_job(request).checkpoints)
 
-    def _remind(self) -> None:
+    def _look(self) -> None:
         attendance = self.executor.attendance()
+        self.look(attendance)
         if attendance.waiting_for and self.clock() >= self._next_reminder:
             logger.warning("waiting: %s", attendance.waiting_for)
             self._next_reminder = self.clock() + _REMINDER_SECONDS
+
+
+def _name(request: TrialRequest) -> str:
+    """What the model of a request is called, and its training is known by."""
+    return model_name(request.config_id, request.seed)

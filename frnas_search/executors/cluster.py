@@ -14,22 +14,30 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.comm.registry import get_backend
+from distributed.security import Security
 
 from frnas_search.errors import AddressError, PortInUseError, SchedulerUnreachableError
-from frnas_search.telemetry import quiet_libraries
+from frnas_search.executors.dask_preload import LOG_VARIABLE
+from frnas_search.executors.nodes import QuietScheduler, QuietWorker, host_towards
+from frnas_search.telemetry import is_logging_json, quiet_libraries
 
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 10.0
+_LEAVE_SECONDS = 25.0
 _RETRY_SECONDS = 5.0
 _ADDRESS = re.compile(r"((?P<protocol>tcp|tls|ws|wss|ucx|ucxx)://)?[^\s:/]+(:[^\s:/]+)*:\d{1,5}")
+_ENCRYPTED = ("tls", "wss")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CONFIGURATION = {
     # Losing a worker is the state machine's business; Dask must not try again behind its back.
@@ -40,8 +48,10 @@ _CONFIGURATION = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.comm.timeouts.connect": "10s",
+    # A worker that is stopped, and not only its training, is lost within a minute.
+    "distributed.scheduler.worker-ttl": "40s",
     # Dask configures its loggers while it is imported, from what the environment says by then.
-    "distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "error"},
+    "distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "critical"},
 }
 
 
@@ -149,13 +159,40 @@ def resolve_scheduler(text: str) -> str:
     return text if found["protocol"] else f"tcp://{text}"
 
 
+def require_protocol(address: str) -> None:
+    """Refuse an address that this machine cannot speak to, before the libraries fail at it.
+
+    Args:
+        address: From `resolve_scheduler`.
+
+    Raises:
+        AddressError: Its protocol is not there, or needs certificates that are not configured.
+    """
+    protocol = address.partition("://")[0]
+    try:
+        get_backend(protocol).get_connector()
+        security = Security().get_connection_args("client")
+    except (ImportError, RuntimeError, TypeError, ValueError, OSError) as error:
+        raise AddressError(
+            f"{address}: {protocol} cannot be used here ({error}); give the address as "
+            "tcp://host:port"
+        ) from error
+    if protocol in _ENCRYPTED and security.get("ssl_context") is None:
+        raise AddressError(
+            f"{address}: {protocol} needs certificates, and none are configured; name them in "
+            "Dask's configuration (distributed.comm.tls), or give the address as tcp://host:port"
+        )
+
+
 def connect(address: str, *, timeout_seconds: float = 10.0) -> Client:
     """A client of the scheduler at `address`.
 
     Raises:
+        AddressError: Its protocol cannot be used.
         SchedulerUnreachableError: None answers in time.
     """
     quiet_libraries()
+    require_protocol(address)
     try:
         with dask.config.set(_CONFIGURATION):
             return Client(address, timeout=timeout_seconds, set_as_default=False)
@@ -174,22 +211,50 @@ def local_cluster(slots: Sequence[WorkerSlot]) -> Iterator[tuple[Client, str]]:
     """
     quiet_libraries()
     scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+        "cls": QuietScheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
     }
+    log = "json-warnings" if is_logging_json() else ""
     workers = {
         f"local-{number}": {
             "cls": Nanny,
-            "options": _nanny_options(slot) | {"host": "127.0.0.1", "dashboard": False},
+            "options": _nanny_options(slot, host="127.0.0.1", log=log),
         }
         for number, slot in enumerate(slots)
     }
-    with (
-        dask.config.set(_CONFIGURATION),
-        SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.ERROR) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with dask.config.set(_CONFIGURATION), contextlib.ExitStack() as stack:
+        with interrupts_held():
+            cluster = stack.enter_context(
+                SpecCluster(scheduler=scheduler, workers=workers, silence_logs=False)
+            )
+            client = stack.enter_context(Client(cluster, set_as_default=False))
         yield client, str(cluster.scheduler_address)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends: what is interrupted half started cannot be ended well.
+
+    Processes and threads that are started in the block never see it: a terminal sends it to all of
+    them, and it is this process that ends them. In another thread than the main one nothing is
+    held, for signals never arrive there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Python's own process for this unblocks the signal in whichever thread it starts it.
+    resource_tracker.ensure_running()
+    held: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    # The mask is what processes inherit; the handler is for threads that are there already.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, signal.default_int_handler if handler is None else handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def serve_scheduler(
@@ -216,12 +281,12 @@ async def _scheduler(
     with dask.config.set(_CONFIGURATION):
         stop = _stop_event()
         try:
-            scheduler = Scheduler(
+            scheduler = (QuietScheduler if dashboard is None else Scheduler)(
                 host=host,
                 port=port,
                 scheduler_file=None if scheduler_file is None else str(scheduler_file),
                 dashboard=dashboard is not None,
-                dashboard_address=dashboard or "127.0.0.1:0",
+                dashboard_address=dashboard,
             )
             await scheduler
         except (OSError, RuntimeError) as error:  # Dask wraps what it could not start with
@@ -247,7 +312,7 @@ def serve_workers(scheduler: str, slots: Sequence[WorkerSlot], *, patience_secon
     """Run one worker for each slot until told to end (SIGINT or SIGTERM).
 
     When the scheduler goes away they wait for it to come back. A trial that is running when they
-    are told to end is lost to them; it goes on elsewhere from its last checkpoint.
+    are told to end saves itself first, and goes on elsewhere.
 
     Args:
         scheduler: An address or a scheduler file, see `resolve_scheduler`.
@@ -277,11 +342,14 @@ async def _worker(
         address = await _answering_scheduler(scheduler, stop, patience_seconds)
         if address is None:
             return
-        nanny = Nanny(address, **_nanny_options(slot))
+        log = "json" if is_logging_json() else "text"
+        nanny = Nanny(address, **_nanny_options(slot, host=host_towards(address), log=log))
         try:
             await nanny
             logger.info("worker on %s attached to %s", where, address)
             await _first_of(stop.wait(), nanny.finished())
+            if stop.is_set():
+                await _told_to_end(nanny)
         except (OSError, TimeoutError, RuntimeError) as error:
             logger.warning("the worker on %s could not start (%s); trying again", where, error)
         finally:
@@ -289,6 +357,15 @@ async def _worker(
         if not stop.is_set():
             logger.warning("the worker on %s lost its scheduler; attaching again", where)
             await _first_of(stop.wait(), asyncio.sleep(_RETRY_SECONDS))
+
+
+async def _told_to_end(nanny: Nanny) -> None:
+    """Tell the worker to end, and wait while its trial saves itself."""
+    if nanny.pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(nanny.pid, signal.SIGTERM)
+    await _first_of(nanny.finished(), asyncio.sleep(_LEAVE_SECONDS))
 
 
 async def _answering_scheduler(
@@ -300,6 +377,7 @@ async def _answering_scheduler(
     while not stop.is_set():
         try:
             address = resolve_scheduler(scheduler)
+            require_protocol(address)
             async with Client(
                 address, asynchronous=True, timeout=_RETRY_SECONDS, set_as_default=False
             ):
@@ -331,11 +409,20 @@ def _stop_event() -> asyncio.Event:
     return stop
 
 
-def _nanny_options(slot: WorkerSlot) -> dict[str, Any]:
+def _nanny_options(slot: WorkerSlot, *, host: str, log: str) -> dict[str, Any]:
+    """What a worker is started with.
+
+    Args:
+        slot: Where it trains.
+        host: Address that it listens on.
+        log: See `frnas_search.executors.dask_preload.LOG_VARIABLE`.
+    """
     return {
+        "worker_class": QuietWorker,
+        "host": host,
         "nthreads": 1,
         "memory_limit": None,
         "resources": slot.resources,
-        "env": slot.environment,
+        "env": slot.environment | {LOG_VARIABLE: log},
         "preload": ["frnas_search.executors.dask_preload"],
     }

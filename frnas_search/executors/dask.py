@@ -1,18 +1,19 @@
 """Trials on Dask workers: one job per worker, and the loss of a worker is an outcome.
 
-Each job is sent to a worker that is known to be free, so it is always known where a trial runs;
-Dask's own retries and rescheduling are never relied on. Only workers that declare a slot as a
-resource take trials, whatever else is attached to the scheduler.
+Each job is sent to a worker that is known to be free and fit, so it is always known where a trial
+runs; Dask's own retries and rescheduling are never relied on. Only workers that declare a slot as
+a resource take trials, whatever else is attached to the scheduler.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import queue
 import time
 import uuid
-from collections import defaultdict, deque
+from collections import deque
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,24 @@ from distributed import Client, Future, KilledWorker
 from distributed.core import Status
 from distributed.scheduler import NoValidWorkerError
 
-from frnas_search.coordinator.executor import Attendance, ExecutorEvent
+from frnas_search.coordinator.executor import Attendance, ExecutorEvent, Heard
 from frnas_search.coordinator.state import Finished, SlotsChanged
-from frnas_search.executors.dask_task import run_on_worker
-from results.trial import FailureKind, TrialOutcome, outcome_from_json
+from frnas_search.executors.dask_task import (
+    prove_on_worker,
+    run_on_worker,
+    suspend_on_worker,
+)
+from frnas_search.executors.roll_call import RollCall
+from results.trial import FailureKind, Fault, TrialOutcome, outcome_from_json
 from workers.settings import TrialJob, job_to_json
+from workers.trials.messages import (
+    Heartbeat,
+    Hello,
+    ProofRequest,
+    heartbeat_from_json,
+    hello_from_json,
+    proof_request_to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,18 +51,32 @@ _POLL_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
 _DISCONNECT_SECONDS = 1.0
 _RESULT_SECONDS = 60.0
-_QUARANTINED_AFTER = 3
-"""Trials in a row whose data a worker could not read, while another worker could."""
+_UNHEARD_SECONDS = 60.0
+"""Without a word of a trial: its worker, which runs, passes one on every two seconds."""
+
+_DOUBTFUL = (FailureKind.DATA_ERROR, FailureKind.CRASHED, FailureKind.STALLED)
+"""After these a worker proves itself again: a disk may have filled up since it last did."""
+
+_ELSEWHERE = (*_DOUBTFUL, FailureKind.OUT_OF_MEMORY)
+"""After these a trial goes to another worker, where there is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Assignment:
-    """A job with the worker it was sent to, and when, in seconds that only rise."""
+    """A job with the worker it was sent to.
+
+    Attributes:
+        sent: When, in seconds that only rise.
+        heartbeat: The last one; None before the first.
+        heard: When that was, or when there was last a reason to expect none.
+    """
 
     job: TrialJob
     address: str
     sent: float
     future: Future[Any]
+    heartbeat: Heartbeat | None = None
+    heard: float | None = None
 
 
 class DaskExecutor:
@@ -57,27 +85,36 @@ class DaskExecutor:
     Args:
         client: Connected; closed with the executor.
         find_scheduler: The scheduler's address, asked again when it was restarted.
+        proof: What each worker must show before it gets a job; None takes all.
     """
 
-    def __init__(self, client: Client, find_scheduler: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        find_scheduler: Callable[[], str],
+        *,
+        proof: ProofRequest | None = None,
+    ) -> None:
         self._client = client
         self._find = find_scheduler
         self._address = find_scheduler()
         self._session = uuid.uuid4().hex[:8]
+        self._topic = f"frnas-{self._session}"
+        self._proof = proof
+        self._roll = RollCall(proof is not None, time.monotonic)
+        self._proofs: dict[str, Future[Any]] = {}
         self._waiting: deque[TrialJob] = deque()
         self._running: dict[str, _Assignment] = {}
-        self._slots: dict[str, str] = {}
-        self._last_lost_on: dict[str, str] = {}
-        self._unreadable_on: defaultdict[str, set[str]] = defaultdict(set)
-        self._data_errors: defaultdict[str, int] = defaultdict(int)
-        self._proven: set[str] = set()
-        self._quarantined: set[str] = set()
         self._suspects: set[str] = set()
         self._missing: set[str] = set()
-        self._answers: queue.SimpleQueue[tuple[str, TrialOutcome]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[str, TrialOutcome | Hello | None]] = (
+            queue.SimpleQueue()
+        )
+        self._heartbeats: queue.SimpleQueue[Heartbeat] = queue.SimpleQueue()
         self._next_poll = 0.0
         self._reported_slots: int | None = None
         self._scheduler_answers = True
+        self._listen()
 
     def submit(self, job: TrialJob) -> None:
         """Send the job to a free worker, or let it wait for one."""
@@ -104,15 +141,50 @@ class DaskExecutor:
         self._waiting.clear()
         return waiting
 
+    def suspend(self) -> None:
+        """Ask the workers that run a trial of ours to let it save itself."""
+        running = list(self._running.values())
+        if not running:
+            return
+        # One that is stopped does not answer; the others have heard it all the same.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            self._client.run(
+                suspend_on_worker,
+                [_attempt_of(assignment.job) for assignment in running],
+                workers=sorted({assignment.address for assignment in running}),
+                on_error="ignore",
+                callback_timeout=_CONNECT_SECONDS,
+            )
+
+    def bench(self, worker: str, reason: str) -> None:
+        """Give the worker no more jobs."""
+        self._roll.benched[worker] = reason
+
     def attendance(self) -> Attendance:
         """Workers with a slot, and how many run a trial of ours."""
+        now = time.monotonic()
+        usable, idle = self._roll.usable(), self._roll.idle()
         missing = ""
         if not self._scheduler_answers:
             missing = f"no scheduler answers at {self._address}; start it again there"
-        elif not self._slots:
+        elif not self._roll.present:
             missing = f"no workers yet; attach one: frnas worker --scheduler {self._address}"
+        elif not usable and idle:
+            missing = "no worker is fit: " + "; ".join(
+                f"{address} is {reason}" for address, reason in sorted(idle.items())
+            )
+        elif not usable:
+            missing = f"workers that show whether they are fit: {len(self._roll.present)}"
         return Attendance(
-            n_workers=len(self._usable()), n_busy=len(self._running), waiting_for=missing
+            n_workers=len(usable),
+            n_busy=len(self._running),
+            waiting_for=missing,
+            idle=idle,
+            trials=tuple(
+                (assignment.heartbeat, now - (assignment.heard or now))
+                for assignment in self._running.values()
+                if assignment.heartbeat is not None
+            ),
         )
 
     def close(self) -> None:
@@ -126,33 +198,37 @@ class DaskExecutor:
     def _assign_jobs(self) -> None:
         if self._client.status != "running":
             return  # what is sent now would be cancelled with the rest
+        self._ask_for_proofs()
         busy = {assignment.address for assignment in self._running.values()}
-        free = [worker for worker in self._usable() if worker not in busy | self._suspects]
+        free = [worker for worker in self._roll.usable() if worker not in busy | self._suspects]
         for job in list(self._waiting):
-            address = self._worker_for(job.request.trial_id, free)
+            address = self._roll.place_for(job.request.trial_id, free)
             if address is not None:
                 self._waiting.remove(job)
                 free.remove(address)
                 self._send(job, address)
 
-    def _worker_for(self, trial_id: str, free: list[str]) -> str | None:
-        """The free worker for a trial; None when it has to wait for another one."""
-        # Where its data could not be read they cannot be now; unless nobody else is there.
-        others = self._usable().keys() - self._unreadable_on[trial_id]
-        able = [address for address in free if address in others] if others else free
-        # A worker that has just cost this trial an attempt is the last choice.
-        return min(
-            able, key=lambda address: address == self._last_lost_on.get(trial_id), default=None
-        )
+    def _ask_for_proofs(self) -> None:
+        if self._proof is None:
+            return
+        request = proof_request_to_json(self._proof)
+        for address in self._roll.to_ask():
+            future = self._client.submit(
+                prove_on_worker,
+                request,
+                key=f"frnas-{self._session}-proof-{uuid.uuid4().hex[:8]}",
+                workers=[address],
+                allow_other_workers=False,
+                resources={self._roll.present[address]: 1},
+                retries=0,
+                pure=False,
+            )
+            self._proofs[address] = future
+            future.add_done_callback(functools.partial(self._proof_answered, address))
 
-    def _usable(self) -> dict[str, str]:
-        """Workers that get trials: all but those in quarantine, unless there are no others."""
-        able = {
-            address: slot
-            for address, slot in self._slots.items()
-            if address not in self._quarantined
-        }
-        return able or self._slots
+    def _proof_answered(self, address: str, future: Future[Any]) -> None:
+        """Called by the client's own thread."""
+        self._answers.put((address, _hello(future)))
 
     def _send(self, job: TrialJob, address: str) -> None:
         request = job.request
@@ -161,14 +237,16 @@ class DaskExecutor:
         future = self._client.submit(
             run_on_worker,
             job_to_json(job),
+            self._topic,
             key=key,
             workers=[address],
             allow_other_workers=False,
-            resources={self._slots[address]: 1},
+            resources={self._roll.present[address]: 1},
             retries=0,
             pure=False,
         )
-        self._running[key] = _Assignment(job, address, time.monotonic(), future)
+        now = time.monotonic()
+        self._running[key] = _Assignment(job, address, now, future, heard=now)
         future.add_done_callback(lambda done: self._answers.put((key, _outcome(job, done))))
 
     def _collect(self, wait_seconds: float = 0.0) -> list[ExecutorEvent]:
@@ -180,42 +258,52 @@ class DaskExecutor:
                 events += self._take(*answer)
                 answer = self._answers.get_nowait()
         except queue.Empty:
-            return events
+            return [*self._heard(), *events]
 
-    def _take(self, key: str, outcome: TrialOutcome) -> list[ExecutorEvent]:
+    def _heard(self) -> list[ExecutorEvent]:
+        """What trials have said, of those that still run; the reports of the others, too."""
+        events: list[ExecutorEvent] = []
+        while True:
+            try:
+                heartbeat = self._heartbeats.get_nowait()
+            except queue.Empty:
+                return events
+            key = self._key(heartbeat.trial_id, heartbeat.attempt)
+            assignment = self._running.get(key)
+            if assignment is not None:
+                assignment.heartbeat, assignment.heard = heartbeat, time.monotonic()
+            events.append(Heard(heartbeat))
+
+    def _key(self, trial_id: str, attempt: int) -> str:
+        return f"frnas-{self._session}-{trial_id}-{attempt}"
+
+    def _take(self, key: str, answer: TrialOutcome | Hello | None) -> list[ExecutorEvent]:
+        if isinstance(answer, TrialOutcome):
+            return self._ended(key, answer)
+        self._proofs.pop(key, None)
+        if answer is None:
+            self._roll.unanswered(key)
+            return []
+        found = self._roll.answered(key, answer)
+        return [] if found is None else [found]
+
+    def _ended(self, key: str, outcome: TrialOutcome) -> list[ExecutorEvent]:
         assignment = self._running.pop(key, None)
         if assignment is None:
             return []  # its worker was reported lost before
+        trial_id, address = outcome.trial_id, assignment.address
         if outcome.failure is FailureKind.WORKER_LOST:
-            self._last_lost_on[outcome.trial_id] = assignment.address
+            self._roll.lost_on[trial_id] = address
             # Nothing more goes there before the next poll has found it present.
-            self._suspects.add(assignment.address)
+            self._suspects.add(address)
             seconds = outcome.seconds or time.monotonic() - assignment.sent
             outcome = replace(outcome, seconds=seconds)
-        else:
-            self._count_data_errors(assignment.address, outcome)
+        if outcome.failure in _ELSEWHERE:
+            self._roll.failed_on[trial_id].add(address)
+        if outcome.failure in _DOUBTFUL:
+            self._roll.doubt(address)
         assignment.future.release()
-        return [Finished(replace(outcome, worker=assignment.address))]
-
-    def _count_data_errors(self, address: str, outcome: TrialOutcome) -> None:
-        """Quarantine a worker that cannot read the data which others can."""
-        if outcome.failure is not FailureKind.DATA_ERROR:
-            self._data_errors[address] = 0
-            self._proven.add(address)
-            return
-        self._proven.discard(address)
-        self._data_errors[address] += 1
-        self._unreadable_on[outcome.trial_id].add(address)
-        others = (self._proven & self._slots.keys()) - self._quarantined
-        if self._data_errors[address] >= _QUARANTINED_AFTER and others:
-            self._quarantined.add(address)
-            logger.warning(
-                "worker %s gets no more trials: it could not read the data of %d in a row, and "
-                "others can (%s); mend its data and start it again",
-                address,
-                self._data_errors[address],
-                outcome.detail.split("\n")[0],
-            )
+        return [Finished(replace(outcome, worker=address))]
 
     def _poll_workers(self) -> list[ExecutorEvent]:
         """Compare the workers that are there with those that were."""
@@ -228,7 +316,7 @@ class DaskExecutor:
             if self._client.status != "running":
                 events += self._reconnect()
             self._note_workers(self._present_slots())
-            events += self._losses()
+            events += [*self._losses(), *self._silences()]
         except (OSError, TimeoutError, RuntimeError) as error:
             # Trials may well go on meanwhile; what is lost shows when it answers again.
             self._note_unreachable(error)
@@ -248,11 +336,9 @@ class DaskExecutor:
         return {address: slot for address, info in workers.items() if (slot := _slot(info))}
 
     def _note_workers(self, slots: dict[str, str]) -> None:
-        for address in sorted(slots.keys() - self._slots.keys()):
-            logger.info("worker %s is there (%s)", address, slots[address])
-        for address in sorted(self._slots.keys() - slots.keys()):
-            logger.warning("worker %s is gone", address)
-        self._slots = slots
+        self._roll.note(slots)
+        for address in self._proofs.keys() - slots.keys():
+            self._proofs.pop(address).release()
         self._suspects.clear()
         self._scheduler_answers = True
 
@@ -260,29 +346,47 @@ class DaskExecutor:
         if self._scheduler_answers:
             logger.warning("no scheduler answers at %s (%s)", self._address, error)
         self._scheduler_answers = False
-        self._slots = {}
+        self._roll.present = {}
         self._next_poll = time.monotonic() + _CONNECT_SECONDS
 
     def _losses(self) -> list[ExecutorEvent]:
         """Trials whose workers were missing in this poll and in the one before."""
         missing = {
             assignment.address for assignment in self._running.values()
-        } - self._slots.keys()
+        } - self._roll.present.keys()
         gone, self._missing = missing & self._missing, missing
+        # Several at once with none left: that was no trial's doing.
+        is_cluster = len(gone) > 1 and not self._roll.present
         return self._lose(
             [key for key, assignment in self._running.items() if assignment.address in gone],
-            "its worker is gone",
+            "all workers are gone" if is_cluster else "its worker is gone",
+            fault=Fault.CLUSTER if is_cluster else None,
         )
 
-    def _lose(self, keys: list[str], detail: str) -> list[ExecutorEvent]:
+    def _silences(self) -> list[ExecutorEvent]:
+        """Trials of which their workers, which are there, have said nothing for too long."""
+        now = time.monotonic()
+        silent = [
+            key
+            for key, assignment in self._running.items()
+            if assignment.heartbeat is not None
+            and now - (assignment.heard or now) > _UNHEARD_SECONDS
+        ]
+        return self._lose(silent, f"its worker has said nothing for {_UNHEARD_SECONDS:g} s")
+
+    def _lose(
+        self, keys: list[str], detail: str, *, fault: Fault | None = None
+    ) -> list[ExecutorEvent]:
         return [
             event
             for key in keys
-            for event in self._take(key, _lost(self._running[key].job, detail))
+            for event in self._ended(
+                key, replace(_lost(self._running[key].job, detail), fault=fault)
+            )
         ]
 
     def _slots_changed(self) -> list[ExecutorEvent]:
-        n_slots = len(self._usable())
+        n_slots = len(self._roll.usable())
         if self._reported_slots == n_slots:
             return []
         self._reported_slots = n_slots
@@ -298,8 +402,22 @@ class DaskExecutor:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         self._disconnect()
         self._client, self._address = client, address
+        self._roll.note({})
+        self._proofs.clear()
+        self._listen()
         logger.info("connected to %s again", address)
-        return self._lose(list(self._running), "the scheduler was restarted")
+        return self._lose(list(self._running), "the scheduler was restarted", fault=Fault.CLUSTER)
+
+    def _listen(self) -> None:
+        """Hear what the trials say."""
+        self._client.subscribe_topic(self._topic, self._take_heartbeat)
+
+    def _take_heartbeat(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """Called by the client's own thread."""
+        try:
+            self._heartbeats.put(heartbeat_from_json(event[1]))
+        except (TypeError, AttributeError):
+            logger.debug("a heartbeat that is none: %r", event)
 
     def _disconnect(self) -> None:
         # There may be no scheduler left, nor a loop to reach it with.
@@ -321,23 +439,49 @@ def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     try:
         if future.status == "finished":
             return _decoded(job, future.result(timeout=_RESULT_SECONDS))
-        if future.status != "error":
-            return _lost(job, f"its task was {future.status}")
+        if future.status != "error":  # by nobody but a scheduler that goes away
+            return replace(_lost(job, f"its task was {future.status}"), fault=Fault.CLUSTER)
         raised = future.exception(timeout=_RESULT_SECONDS)
     except (OSError, TimeoutError, CancelledError) as error:
         return _lost(job, f"its result could not be fetched ({error})")
     # Training never raises; what does is the cluster losing the worker or failing to load us.
     if isinstance(raised, KilledWorker | NoValidWorkerError):
         return _lost(job, "its worker died")
-    return _failed(job, FailureKind.CRASHED, f"the task itself failed: {raised!r}")
+    return _failed(job, FailureKind.DATA_ERROR, f"the task itself failed: {raised!r}")
+
+
+def _hello(future: Future[Any]) -> Hello | None:
+    """What a worker has shown; None when the question was lost. Called by the client's thread."""
+    try:
+        if future.status == "finished":
+            return hello_from_json(future.result(timeout=_RESULT_SECONDS))
+        if future.status != "error":
+            return None
+        raised = future.exception(timeout=_RESULT_SECONDS)
+    except (OSError, TimeoutError, CancelledError):
+        return None
+    except (TypeError, AttributeError):
+        return Hello(unfit=_OTHER_FRNAS)
+    if isinstance(raised, KilledWorker | NoValidWorkerError):
+        return None
+    return Hello(unfit=f"{_OTHER_FRNAS} ({type(raised).__name__}: {raised})")
+
+
+_OTHER_FRNAS = (
+    "answers what this frnas does not know; install the same frnas there as where the search was "
+    "started"
+)
 
 
 def _decoded(job: TrialJob, answer: Mapping[str, Any]) -> TrialOutcome:
     try:
         return outcome_from_json(answer)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        detail = f"its worker answered what this frnas does not know ({error}); is it another one?"
-        return _failed(job, FailureKind.CRASHED, detail)
+        return _failed(job, FailureKind.DATA_ERROR, f"its worker {_OTHER_FRNAS} ({error})")
+
+
+def _attempt_of(job: TrialJob) -> tuple[str, int]:
+    return job.request.trial_id, job.request.attempt
 
 
 def _lost(job: TrialJob, detail: str) -> TrialOutcome:

@@ -23,6 +23,7 @@ from frnas_search.executors.dask import DaskExecutor
 if TYPE_CHECKING:
     from frnas_search.coordinator.executor import Executor
     from workers.settings import Device
+    from workers.trials.messages import ProofRequest
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +46,16 @@ class WorkerPool:
 
 
 @contextlib.contextmanager
-def _at_scheduler(pool: WorkerPool) -> Iterator[Executor]:
+def _at_scheduler(pool: WorkerPool, proof: ProofRequest | None) -> Iterator[Executor]:
     """The workers that are attached to a scheduler, and those that will be."""
     # A scheduler that was restarted may have written another address into its file.
     find = functools.partial(resolve_scheduler, pool.scheduler)
-    with contextlib.closing(DaskExecutor(connect(find()), find)) as executor:
+    with contextlib.closing(DaskExecutor(connect(find()), find, proof=proof)) as executor:
         yield executor
 
 
 @contextlib.contextmanager
-def _started_here(pool: WorkerPool) -> Iterator[Executor]:
+def _started_here(pool: WorkerPool, proof: ProofRequest | None) -> Iterator[Executor]:
     """Workers on this machine, for as long as the block runs."""
     gpus = [] if pool.device == "cpu" else present_gpus()
     slots = worker_slots(gpus=gpus[: pool.n_local], n_cpu_workers=pool.n_local)
@@ -66,21 +67,27 @@ def _started_here(pool: WorkerPool) -> Iterator[Executor]:
         )
     with (
         local_cluster(slots) as (client, address),
-        contextlib.closing(DaskExecutor(client, lambda: address)) as executor,
+        contextlib.closing(DaskExecutor(client, lambda: address, proof=proof)) as executor,
     ):
         yield executor
 
 
-EXECUTORS: Mapping[str, Callable[[WorkerPool], AbstractContextManager[Executor]]] = (
-    MappingProxyType({"local": _started_here, "scheduler": _at_scheduler})
-)
+EXECUTORS: Mapping[
+    str, Callable[[WorkerPool, ProofRequest | None], AbstractContextManager[Executor]]
+] = MappingProxyType({"local": _started_here, "scheduler": _at_scheduler})
 """Name -> what opens it; held to the contract by `tests/integration/test_dask_contract.py`."""
 
 
-def open_executor(pool: WorkerPool) -> AbstractContextManager[Executor]:
+def open_executor(
+    pool: WorkerPool, proof: ProofRequest | None = None
+) -> AbstractContextManager[Executor]:
     """The pool's executor, closed when the block ends.
+
+    Args:
+        pool: The workers.
+        proof: What each must show before it gets a trial; None takes all.
 
     Raises:
         SchedulerUnreachableError: No scheduler answers at the address.
     """
-    return EXECUTORS[pool.executor](pool)
+    return EXECUTORS[pool.executor](pool, proof)

@@ -82,6 +82,11 @@ class VirtualClock:
         self._forget(set(recalled))
         return recalled
 
+    def take_out(self, trial_ids: Iterable[str]) -> None:
+        """Forget trials that hold a slot; no time passes, and no slot is given to another."""
+        for trial_id in trial_ids:
+            self._ends.pop(trial_id, None)
+
     def _holds(self, request: TrialRequest) -> bool:
         waiting = (queued.trial_id for queued in self._waiting)
         return request.trial_id in self._ends or request.trial_id in waiting

@@ -39,6 +39,7 @@ class VirtualTimeExecutor:
         self._arrived: dict[str, TrialOutcome] = {}
         self._handed_out: str | None = None
         self._has_reported_slots = False
+        self._is_suspended = False
 
     def submit(self, job: TrialJob) -> None:
         """Run the job, or let it wait for a slot; one that was just handed out goes on."""
@@ -57,18 +58,37 @@ class VirtualTimeExecutor:
             return [SlotsChanged(self._clock.n_slots)]
         self._settle()
         is_there = self._clock.next_to_end() in self._arrived
+        seen: list[ExecutorEvent] = []
         for event in self._executor.next_events(0.0 if is_there else timeout_seconds):
             if isinstance(event, Finished):
                 self._arrived[event.outcome.trial_id] = event.outcome
-        return self._hand_out()
+            elif not isinstance(event, SlotsChanged):
+                seen.append(event)  # to look at; nothing is decided by it
+        return [*seen, *self._hand_out()]
 
     def recall(self) -> tuple[str, ...]:
-        """Take back the jobs without a slot; those that wait for a worker run, by this clock."""
+        """Take back the jobs without a slot; those that wait for a worker run, by this clock.
+
+        Unless it was suspended: then nothing that has not begun is to begin.
+        """
         self._settle()
         recalled = self._clock.recall()
         for trial_id in recalled:
             del self._jobs[trial_id]
-        return recalled
+        if not self._is_suspended:
+            return recalled
+        unsent = self._executor.recall()
+        self._clock.take_out(unsent)
+        return (*recalled, *unsent)
+
+    def suspend(self) -> None:
+        """Ask all that runs in truth; what has ended is handed out in its turn all the same."""
+        self._is_suspended = True
+        self._executor.suspend()
+
+    def bench(self, worker: str, reason: str) -> None:
+        """Give the worker no more jobs."""
+        self._executor.bench(worker, reason)
 
     def attendance(self) -> Attendance:
         """Who is there in truth."""

@@ -7,18 +7,19 @@ theirs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from frnas_search.config.run_config import with_absolute_paths, with_families
 from frnas_search.config.run_file import to_yaml
 from frnas_search.coordinator.jobs import JobTemplate
 from frnas_search.executors.registry import WorkerPool
-from frnas_search.launch.constraints import violations
-from frnas_search.launch.provenance import git_commit, library_versions, utc_now
+from frnas_search.launch.constraints import CostConstraints
+from frnas_search.launch.provenance import git_commit, library_versions, manifest
+from frnas_search.launch.seal import MANIFEST, RUN_FILE, sealed_manifest, sealed_settings
 from frnas_search.optimizers.registry import Problem, Sampler
+from results.clock import utc_now
 from results.events import RunOpened
-from search_space.definition.decode import decode
 from search_space.definition.families import families_in_use
 from search_space.definition.space import build_space
 
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
     from frnas_search.coordinator.failure_limits import FailureLimits
     from frnas_search.coordinator.limits import Limits
     from frnas_search.launch.preparation import Prepared
-    from frnas_search.optimizers.pool import Accepts
+    from frnas_search.optimizers.constraint import Accepts
     from results.events import WarmStarted
     from results.run_directory import RunDirectory
-    from search_space.candidate import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Blueprint:
     Attributes:
         run: Where it is kept.
         run_file: The resolved run file as YAML, with all that it points to made the run's own.
+        manifest: Where its results come from, but for the time.
         opened: The first event of its log, but for the time.
         earlier: What it knows from other runs; None where it asks for none.
         sampler: Who proposes.
@@ -57,6 +58,7 @@ class Blueprint:
 
     run: RunDirectory
     run_file: str
+    manifest: Mapping[str, Any]
     opened: RunOpened
     earlier: WarmStarted | None
     sampler: Sampler
@@ -75,10 +77,13 @@ def blueprint_of(
 ) -> Blueprint:
     """The records of a run file, and of the data and the space that were prepared for it."""
     gigabytes = config.workers.checkpoint_gb
+    record = _manifest(config, prepared, run)
+    opened = opening_event(config, prepared, run)
     return Blueprint(
         run=run,
         run_file=to_yaml(_self_contained(config, prepared, run)),
-        opened=opening_event(config, prepared, run),
+        manifest=record,
+        opened=replace(opened, seal={**opened.seal, MANIFEST: sealed_manifest(record)}),
         earlier=earlier,
         sampler=config.search.sampler,
         problem=_problem(config, prepared, earlier),
@@ -101,6 +106,15 @@ def _self_contained(config: RunConfig, prepared: Prepared, run: RunDirectory) ->
     return config.model_copy(update={"space": section})
 
 
+def _manifest(config: RunConfig, prepared: Prepared, run: RunDirectory) -> dict[str, Any]:
+    return manifest(
+        run=run.name,
+        seed=config.seed,
+        data={**prepared.data_record, "pack": prepared.data.pack},
+        space=prepared.space_record,
+    )
+
+
 def opening_event(config: RunConfig, prepared: Prepared, run: RunDirectory) -> RunOpened:
     """What the run is, as the first event of its log says it; the time is now."""
     return RunOpened(
@@ -114,6 +128,7 @@ def opening_event(config: RunConfig, prepared: Prepared, run: RunDirectory) -> R
         at=utc_now(),
         stop=config.stop.model_dump(),
         max_costs=config.constraints.max_cost,
+        seal={RUN_FILE: sealed_settings(_self_contained(config, prepared, run))},
     )
 
 
@@ -133,14 +148,7 @@ def _problem(config: RunConfig, prepared: Prepared, earlier: WarmStarted | None)
 
 
 def _accepts(prepared: Prepared, limits: Mapping[str, float]) -> Accepts | None:
-    if not limits:
-        return None
-
-    def accepts(configuration: Mapping[str, Value]) -> bool:
-        candidate = decode(configuration, prepared.space)
-        return not violations(prepared.costs.predicted(candidate), limits)
-
-    return accepts
+    return CostConstraints(prepared.space, prepared.costs, limits) if limits else None
 
 
 def _jobs(config: RunConfig, prepared: Prepared, run: RunDirectory) -> JobTemplate:
@@ -159,6 +167,7 @@ def _jobs(config: RunConfig, prepared: Prepared, run: RunDirectory) -> JobTempla
             "commit": git_commit(),
             "versions": library_versions(),
         },
+        stall_seconds=config.workers.stall_seconds,
     )
 
 

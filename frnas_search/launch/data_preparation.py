@@ -60,6 +60,8 @@ def open_data(
 ) -> OpenedData:
     """Open the pack; the embedded faces are made when they are not there yet.
 
+    A pack that this machine has not read yet is read through and compared with its digest.
+
     Args:
         request: Which faces; None where a fault of the run file hides it.
         stated: The pictures, where the operator described them instead: nothing is opened.
@@ -68,7 +70,7 @@ def open_data(
     if request is None or stated is not None:
         return OpenedData(pictures=stated)
     try:
-        pack = fetched_pack(str(_pack_path(request)))
+        pack = fetched_pack(str(_pack_path(request)), verify=True)
     except DataError as error:
         return OpenedData(faults=(Fault(_DATA, f"{error}{remedy}"),))
     group = request.group or ""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from frnas_search.config.reading import without_past_deadline
 from frnas_search.config.requests import preparation_request
 from frnas_search.config.run_config import with_fixed_workers
 from frnas_search.coordinator.publishing import FilePublisher
@@ -18,16 +20,18 @@ from frnas_search.coordinator.state import Event, Reissued
 from frnas_search.executors.registry import open_executor
 from frnas_search.launch.blueprint import Blueprint, blueprint_of, opening_event
 from frnas_search.launch.preparation import prepare, warm_start
-from frnas_search.launch.provenance import library_versions, manifest, utc_now
+from frnas_search.launch.proof import mark, proof_request
+from frnas_search.launch.provenance import library_versions
 from frnas_search.launch.run_entry import (
     begun_directory,
     refuse_changes,
     refuse_other_run,
     resumed_file,
 )
-from frnas_search.launch.wiring import OpenParts, wired_retraining, wired_search
+from frnas_search.launch.wiring import OpenParts, elapsed_clock, wired_retraining, wired_search
 from frnas_search.optimizers.registry import open_optimizer
 from results.atomic import write_json_atomically, write_text_atomically
+from results.clock import utc_now
 from results.events import LimitsChanged, LoggedEvent, Resumed
 from results.lock import run_lock
 from results.run_directory import RunDirectory
@@ -61,6 +65,7 @@ def planned_search(run_file: RunFile, runs_directory: Path) -> Blueprint:
         RunFileError: The run file, its data or its space have faults.
         RunExistsError: The directory holds another run.
     """
+    run_file = without_past_deadline(run_file, now=datetime.now(UTC))
     run = RunDirectory(runs_directory / run_file.config.name)
     if not run_file.unknown:  # its name may have a fault, and a fault is told first
         refuse_other_run(run)
@@ -80,18 +85,21 @@ def new_search(
         SchedulerUnreachableError: No scheduler answers.
     """
     run = blueprint.run
-    with open_executor(blueprint.pool) as executor, begun_directory(run):
+    proof = proof_request(blueprint.jobs)
+    with open_executor(blueprint.pool, proof) as executor, begun_directory(run):
         _write_provenance(blueprint)
+        mark(proof)
         run.events.unlink(missing_ok=True)  # without an event, as was checked
         with (
             SqliteStore.create(run.events) as store,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
+            clock = elapsed_clock()
             opened = replace(blueprint.opened, at=utc_now())  # now that there are workers
-            store.append(opened, time=opened.at)
+            store.append(opened, time=opened.at, elapsed_seconds=clock())
             log = store.read()
             FilePublisher(run).publish(fold(log))
-            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            parts = OpenParts(optimizer=optimizer, executor=executor, store=store, clock=clock)
             coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
             for watcher in watchers:
                 watcher.changed(coordinator.view, log[0])
@@ -106,10 +114,19 @@ def resumed_search(
     overrides: tuple[str, ...],
     watchers: Sequence[Watcher],
     stop: StopSignal,
+    accept_shorter_log: bool = False,
 ) -> Iterator[Search]:
     """An earlier run, to be continued from its log.
 
+    Args:
+        run: Its directory.
+        overrides: Limits and workers, `a.b=c` each.
+        watchers: Who looks on.
+        stop: Where an operator asks for an end.
+        accept_shorter_log: Go on also where the log has lost its end, from what is left.
+
     Raises:
+        ShorterLogError: The log has lost its end, and that is not accepted.
         RunChangedError: Data, space or objectives are not those of the run.
         RunFileError: An override is wrong, or changes what a resumed run may not change.
         RunLockedError: Another coordinator is at work on it.
@@ -117,7 +134,10 @@ def resumed_search(
     """
     run_file = resumed_file(run, overrides)
     prepared = prepare(preparation_request(run_file))
-    with run_lock(run.path), SqliteStore.open(run.events) as store:
+    with (
+        run_lock(run.path),
+        SqliteStore.open(run.events, accept_shorter=accept_shorter_log) as store,
+    ):
         log = store.read()
         view = fold(log)
         config = with_fixed_workers(run_file.config)
@@ -127,11 +147,15 @@ def resumed_search(
             request = preparation_request(run_file, runs_directory=run.path.parent)
             earlier = warm_start(request, prepared.space)
         blueprint = blueprint_of(config, prepared, run=run, earlier=earlier)
+        proof = proof_request(blueprint.jobs)
+        mark(proof)
         with (
-            open_executor(blueprint.pool) as executor,
+            open_executor(blueprint.pool, proof) as executor,
             open_optimizer(blueprint.sampler, blueprint.problem) as optimizer,
         ):
-            parts = OpenParts(optimizer=optimizer, executor=executor, store=store)
+            parts = OpenParts(
+                optimizer=optimizer, executor=executor, store=store, clock=elapsed_clock()
+            )
             coordinator = wired_search(blueprint, parts, log=log, watchers=watchers, stop=stop)
             first = _take_over(coordinator, log, limits=blueprint.opened.stop)
             _log_warm_start(coordinator, blueprint)
@@ -140,7 +164,11 @@ def resumed_search(
 
 @contextlib.contextmanager
 def retraining(
-    run: RunDirectory, *, overrides: tuple[str, ...], stop: StopSignal
+    run: RunDirectory,
+    *,
+    overrides: tuple[str, ...],
+    stop: StopSignal,
+    accept_shorter_log: bool = False,
 ) -> Iterator[Retraining]:
     """A retraining of configurations of the run; starts workers like the search did.
 
@@ -150,26 +178,28 @@ def retraining(
     run_file = resumed_file(run, overrides)
     prepared = prepare(preparation_request(run_file))
     blueprint = blueprint_of(run_file.config, prepared, run=run, earlier=None)
-    with run_lock(run.path), SqliteStore.open(run.events) as store:
+    with (
+        run_lock(run.path),
+        SqliteStore.open(run.events, accept_shorter=accept_shorter_log) as store,
+    ):
         view = fold(store.read())
         refuse_changes(run, before=view.opened, now=blueprint.opened)
-        with open_executor(blueprint.pool) as executor:
-            yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
+        proof = proof_request(blueprint.jobs)
+        mark(proof)
+        with open_executor(blueprint.pool, proof) as executor:
+            try:
+                yield wired_retraining(blueprint, view, executor=executor, store=store, stop=stop)
+            finally:
+                run.live.unlink(missing_ok=True)
 
 
 def _write_provenance(blueprint: Blueprint) -> None:
     """Keep what the run came from: its run file, a user's own space, versions and digests."""
-    run, opened = blueprint.run, blueprint.opened
+    run = blueprint.run
     if definition := blueprint.jobs.space.definition:
         write_text_atomically(run.space, definition)
     write_text_atomically(run.run_yaml, blueprint.run_file)
-    record = manifest(
-        run=run.name,
-        seed=opened.seed,
-        data={**opened.data, "pack": blueprint.jobs.data.pack},
-        space=dict(opened.space),
-    )
-    write_json_atomically(run.manifest, record)
+    write_json_atomically(run.manifest, {**blueprint.manifest, "started": utc_now()})
 
 
 def _log_warm_start(coordinator: Coordinator, blueprint: Blueprint) -> None:

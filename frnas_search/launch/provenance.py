@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from results.clock import utc_now
 
 _LIBRARIES = (
     "frnas",
@@ -21,11 +22,6 @@ _LIBRARIES = (
     "dask",
     "distributed",
 )
-
-
-def utc_now() -> str:
-    """The time as ISO 8601 with microseconds and a Z."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def library_versions() -> dict[str, str]:

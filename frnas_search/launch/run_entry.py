@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from frnas_search.config.reading import FileFaults, RunFile, parse_run_config
-from frnas_search.config.run_config import RunConfig
+from frnas_search.config.run_config import CHANGEABLE_SECTIONS, RunConfig
 from frnas_search.config.run_file import override, read_yaml
 from frnas_search.errors import RunChangedError, RunFileError
+from frnas_search.launch.seal import RUN_FILE, broken_manifest, broken_settings
 from results.errors import RunExistsError
 from results.lock import run_lock
 from results.sqlite_store import read_only
 from results.view import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from results.events import RunOpened
     from results.run_directory import RunDirectory
 
-# What may differ when a run is resumed: how long it goes on, through what, and where.
-CHANGEABLE_SECTIONS = ("stop", "failures", "workers")
+logger = logging.getLogger(__name__)
+
 _LEFT_BY_A_START = frozenset(
-    {"run.yaml", "space.json", "manifest.json", "lock", "logs", "events.sqlite"}
+    {"run.yaml", "space.json", "manifest.json", "marker.json", "lock", "logs", "events.sqlite"}
 )
 
 
@@ -45,6 +48,11 @@ def resumed_config(run: RunDirectory, overrides: tuple[str, ...]) -> RunConfig:
         RunFileError: An override is wrong, or touches another section.
         RunChangedError: It changes what the run was started with.
     """
+    if not run.run_yaml.is_file():
+        raise RunFileError(
+            f"{run.run_yaml}: there is no such file, and the run cannot go on without it; restore "
+            "it from a copy"
+        )
     started = read_yaml(run.run_yaml)
     with read_only(run.events) as log:
         # Limits that an earlier session raised stay raised.
@@ -75,26 +83,62 @@ def refuse_changes(run: RunDirectory, *, before: RunOpened, now: RunOpened) -> N
     """Compare what the run was started with to what is there now.
 
     Raises:
-        RunChangedError: Data, space, objectives, seed, rungs or max_cost differ; all are named.
+        RunChangedError: Data, space or a value that decides results differs, or the manifest was
+            edited; all are named.
     """
-    comparisons: Iterable[tuple[str, Any, Any]] = (
-        ("space fingerprint", before.space["fingerprint"], now.space["fingerprint"]),
-        ("data digest", before.data["digest"], now.data["digest"]),
-        ("objectives", before.objectives, now.objectives),
-        ("seed", before.seed, now.seed),
-        ("rungs", before.rungs, now.rungs),
-        ("max_cost", dict(before.max_costs), dict(now.max_costs)),
-    )
+    if not before.seal:
+        logger.info("%s: of before run files were sealed; what it says is believed", run.run_yaml)
     changed = [
-        f"its {name} was {was} and is {is_now}"
-        for name, was, is_now in comparisons
-        if was != is_now
+        *(f"its {name} was {was} and is {new}" for name, was, new in _differences(before, now)),
+        *(f"its {words}" for words in broken_settings(before.seal, now.seal.get(RUN_FILE, {}))),
+        *(f"its manifest's {words}" for words in broken_manifest(before.seal, _manifest(run))),
     ]
     if changed:
         raise RunChangedError(
             f"{run.path}: cannot be resumed, {'; '.join(changed)}; bring back what it was "
             "started with, or start a new run"
         )
+
+
+def _differences(before: RunOpened, now: RunOpened) -> Iterator[tuple[str, Any, Any]]:
+    """What differs of what a log holds without a seal, and of what no run file tells."""
+    comparisons: list[tuple[str, Any, Any]] = [
+        ("space fingerprint", before.space["fingerprint"], now.space["fingerprint"]),
+        ("data digest", before.data["digest"], now.data["digest"]),
+    ]
+    if not before.seal:
+        comparisons += [
+            ("objectives", before.objectives, now.objectives),
+            ("seed", before.seed, now.seed),
+            ("rungs", before.rungs, now.rungs),
+            ("max_cost", dict(before.max_costs), dict(now.max_costs)),
+        ]
+    return (comparison for comparison in comparisons if comparison[1] != comparison[2])
+
+
+def _manifest(run: RunDirectory) -> Mapping[str, Any] | None:
+    """What the run's manifest says; None where there is none, for nothing is read from it.
+
+    Raises:
+        RunChangedError: It cannot be read.
+    """
+    if not run.manifest.exists():
+        return None
+    try:
+        # What is no file may be a pipe, which would keep us waiting.
+        manifest = json.loads(run.manifest.read_bytes()) if run.manifest.is_file() else None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise RunChangedError(
+            f"{run.manifest}: cannot be read ({reason}); restore it, or remove it, for its log "
+            "tells the same"
+        ) from error
+    if not isinstance(manifest, dict):
+        raise RunChangedError(
+            f"{run.manifest}: holds no mapping; restore it, or remove it, for its log tells the "
+            "same"
+        )
+    return manifest
 
 
 def refuse_other_run(run: RunDirectory) -> None:

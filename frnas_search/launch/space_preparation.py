@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from frnas_search.launch.constraints import MOST_REFUSALS, CostModel
 from frnas_search.launch.enqueued import CAUTION, KnownSpace, check_enqueued
-from frnas_search.launch.space_samples import constraint_faults, is_foreseen, sample_statistics
+from frnas_search.launch.space_samples import (
+    constraint_faults,
+    feasible_of,
+    is_foreseen,
+    sample_statistics,
+)
+from frnas_search.optimizers.rarity import share_in_words
 from search_space.definition.families import NAMED_FAMILIES
 from search_space.definition.faults import space_faults
 from search_space.definition.hyperparameters import DROP_PATH, FAMILY, MITIGATION, variant_name
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from search_space.fault import KeyPath
 
 logger = logging.getLogger(__name__)
+
+_RARE = 0.05
+"""Share of a space within the constraints, below which it is worth a word."""
 
 _FILE = ("space", "file")
 _FAMILIES = ("space", "families")
@@ -119,10 +128,18 @@ def limit_faults(request: SpaceRequest, found: SpaceFindings) -> list[Fault]:
         return []
     if not any(map(is_foreseen, request.limits)):
         return []
-    settings = found.prepared.settings
+    settings, costs = found.prepared.settings, found.prepared.costs
     drawn = sample(settings, MOST_REFUSALS, seed=0)
-    statistics = sample_statistics(drawn, settings, found.prepared.costs, request.limits)
-    return _cautious(constraint_faults(statistics), found.broken)
+    statistics = sample_statistics(drawn, settings, costs, request.limits)
+    faults, effort = constraint_faults(statistics), statistics.effort
+    feasible = feasible_of(settings, costs, request.limits)
+    if faults and feasible is not None:  # none of a thousand may still be one of many thousands
+        faults = [] if len(feasible.any()) else faults
+        effort += feasible.effort
+    if not faults and effort.accepted < _RARE * effort.drawn:
+        share = share_in_words(effort.accepted, effort.drawn)
+        logger.info("constraints: within them lies %s of the space as it is drawn from", share)
+    return _cautious(faults, found.broken)
 
 
 def describe_left_out(left_out: LeftOut, image_size: int) -> str:

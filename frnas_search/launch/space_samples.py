@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frnas_search.launch.constraints import MOST_REFUSALS, CostModel, violations
+import numpy as np
+
+from frnas_search.launch.constraints import (
+    MOST_REFUSALS,
+    CostConstraints,
+    CostModel,
+    violations,
+)
+from frnas_search.optimizers.feasible import Feasible
+from frnas_search.optimizers.rarity import Effort
+from frnas_search.optimizers.smac.arrays import VectorSpace
+from frnas_search.optimizers.vectors import plain_values
 from search_space.candidate import (
     Architecture,
     DagArchitecture,
@@ -18,11 +29,15 @@ from search_space.candidate import (
 from search_space.cell import NO_OPERATION
 from search_space.definition.decode import complete, decode
 from search_space.definition.hyperparameters import edge_name
+from search_space.definition.space import build_space
 from search_space.fault import Fault
 from search_space.prediction import Cost
 
 if TYPE_CHECKING:
     from search_space.candidate import Candidate, SpaceSettings
+
+_N_WANTED, _N_MOST = 20, 20_000
+"""Configurations within constraints that tell their share well enough, and draws to find them."""
 
 _ENORMOUS = Cost(parameters=10**30, macs=10**30)
 
@@ -59,6 +74,11 @@ class SampleStatistics:
     refused_by: Mapping[str, int]
     refused: int
     cells: CellStatistics | None
+
+    @property
+    def effort(self) -> Effort:
+        """The sample as draws, of which some keep within the constraints."""
+        return Effort(drawn=self.n, accepted=self.n - self.refused, refused_by=self.refused_by)
 
 
 def sample_statistics(
@@ -100,6 +120,67 @@ def constraint_faults(statistics: SampleStatistics) -> list[Fault]:
         "it, or narrow the space to smaller networks (`frnas space sample` shows what they cost)"
     )
     return [Fault(("constraints",), message)]
+
+
+def feasible_of(
+    settings: SpaceSettings, costs: CostModel, limits: Mapping[str, float]
+) -> Feasible | None:
+    """What looks for configurations within the limits; None where none is known beforehand.
+
+    Args:
+        settings: The space.
+        costs: What candidates cost.
+        limits: As `constraints` in the run file.
+    """
+    if not any(map(is_foreseen, limits)):
+        return None
+    vectors = VectorSpace(build_space(settings, seed=0))
+    return Feasible(vectors, CostConstraints(settings, costs, limits), seed=0)
+
+
+def share_within(
+    statistics: SampleStatistics,
+    settings: SpaceSettings,
+    costs: CostModel,
+    limits: Mapping[str, float],
+) -> Effort | None:
+    """How many of how many draws keep within the limits; None where none is known beforehand.
+
+    Of a sample that holds too few of them to tell, thousands more are drawn.
+
+    Args:
+        statistics: Of a sample.
+        settings: The space.
+        costs: What candidates cost.
+        limits: As `constraints` in the run file.
+    """
+    if statistics.n - statistics.refused >= _N_WANTED:
+        return statistics.effort if any(map(is_foreseen, limits)) else None
+    feasible = feasible_of(settings, costs, limits)
+    if feasible is None:
+        return None
+    more = feasible.measured(n_wanted=_N_WANTED, n_most=_N_MOST)
+    return more if more.is_everything else statistics.effort + more
+
+
+def sample_within(
+    settings: SpaceSettings, costs: CostModel, limits: Mapping[str, float]
+) -> list[Mapping[str, Value]]:
+    """Configurations within the limits, where they are too rare for an ordinary sample of them.
+
+    Some that were found, and their neighbours: what they cost, and nothing of how often.
+
+    Args:
+        settings: The space.
+        costs: What candidates cost.
+        limits: As `constraints` in the run file.
+    """
+    feasible = feasible_of(settings, costs, limits)
+    if feasible is None:
+        return []
+    found = feasible.any()[:_N_WANTED]
+    near = feasible.around(found, found, np.random.default_rng(0))
+    return list(plain_values(build_space(settings, seed=0), np.vstack([found, near])))
 
 
 def is_foreseen(limit: str) -> bool:

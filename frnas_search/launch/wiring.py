@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watcher
-from frnas_search.coordinator.publishing import CheckpointCollector, FilePublisher
+from frnas_search.coordinator.publishing import (
+    CheckpointCollector,
+    FilePublisher,
+    LivePublisher,
+    SnapshotPublisher,
+)
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.retrain import Retraining
 from frnas_search.coordinator.state import SearchState
 from frnas_search.executors.virtual_clock import clock_of_log
 from frnas_search.executors.virtual_time import VirtualTimeExecutor
-from frnas_search.launch.provenance import utc_now
+from results.clock import utc_now
 from results.view import fold
 from workers.artefacts.registry import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from frnas_search.coordinator.executor import Executor
     from frnas_search.coordinator.optimizer import Optimizer
@@ -35,11 +41,19 @@ class OpenParts:
     Attributes:
         optimizer: Without history.
         store: Of the log; the coordinator is its only writer.
+        clock: Seconds since the log was opened, see `elapsed_clock`.
     """
 
     optimizer: Optimizer
     executor: Executor
     store: EventStore
+    clock: Callable[[], float]
+
+
+def elapsed_clock() -> Callable[[], float]:
+    """A clock that only rises, whatever is done to the machine's: seconds from now on."""
+    began = time.monotonic()
+    return lambda: time.monotonic() - began
 
 
 def wired_search(
@@ -62,8 +76,11 @@ def wired_search(
     view = fold(log)
     requests = RequestFactory(rungs=view.rungs, seed=blueprint.opened.seed)
     requests.remember(trial.request for trial in view.trials.values())
-    collector = CheckpointCollector(
-        open_store(blueprint.run.artefacts), max_bytes=blueprint.checkpoint_bytes
+    artefacts = open_store(blueprint.run.artefacts)
+    collector = CheckpointCollector(artefacts, max_bytes=blueprint.checkpoint_bytes)
+    reception = Reception(artefacts=artefacts)
+    reception.remember(
+        (trial.request.config_id, trial.outcome) for trial in view.trials.values() if trial.outcome
     )
     return Coordinator(
         state=SearchState(
@@ -76,13 +93,20 @@ def wired_search(
         store=parts.store,
         view=view,
         requests=requests,
+        reception=reception,
         make_job=blueprint.jobs.search_job,
         limits=blueprint.limits,
         failures=blueprint.failures,
-        watchers=(FilePublisher(blueprint.run), collector, *watchers),
+        watchers=(
+            FilePublisher(blueprint.run),
+            SnapshotPublisher(blueprint.run),
+            collector,
+            _live(blueprint),
+            *watchers,
+        ),
         stop_signal=stop,
         utc_now=utc_now,
-        clock=time.monotonic,
+        clock=parts.clock,
     )
 
 
@@ -103,18 +127,24 @@ def wired_retraining(
         store: Of the log; the retraining becomes its only writer.
         stop: Where an operator asks for an end.
     """
+    live = _live(blueprint)
     return Retraining(
+        look=live.write,
         executor=executor,
         store=store,
-        artefacts=open_store(blueprint.run.artefacts),
+        reception=Reception(artefacts=open_store(blueprint.run.artefacts)),
         view=view,
         space=blueprint.jobs.space,
         make_job=blueprint.jobs.retrain_job,
         max_attempts=blueprint.max_attempts,
         stop_signal=stop,
         utc_now=utc_now,
-        clock=time.monotonic,
+        clock=elapsed_clock(),
     )
+
+
+def _live(blueprint: Blueprint) -> LivePublisher:
+    return LivePublisher(blueprint.run, utc_now=utc_now, clock=time.monotonic)
 
 
 def _in_virtual_time(

@@ -18,8 +18,9 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.optimizers.constraint import Accepts
 from frnas_search.optimizers.optuna_parameters import Parameters
-from frnas_search.optimizers.pool import Accepts, Pool, Space
+from frnas_search.optimizers.pool import Pool, Space
 from results.trial import configuration_key
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 OptunaKind: TypeAlias = Literal["nsga2", "tpe"]
 
 # Configurations in a row that were proposed before, are forbidden or not accepted, after which
-# one is drawn at random.
+# one is drawn at random, or sought near the first that is not accepted.
 _MOST_REPEATS = 10
 
 
@@ -94,7 +95,7 @@ class OptunaOptimizer:
         n_initial_configurations: int,
         population: int = 50,  # Optuna's default
         enqueued: Sequence[Configuration] = (),
-        accepts: Accepts = lambda _: True,
+        accepts: Accepts | None = None,
     ) -> None:
         """An optimizer of the space.
 
@@ -144,6 +145,10 @@ class OptunaOptimizer:
         self._n_told += 1
         self._generations.told(number)
 
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is proposed; empty when the space is used up."""
+        return self._pool.why_nothing()
+
     def restore(self, proposal: Proposal) -> None:
         """Enter it into the study as one that runs."""
         self._pool.take(proposal)
@@ -168,16 +173,24 @@ class OptunaOptimizer:
             self._sampler().get_parent_population(self._study, generation)
 
     def _sampled(self) -> Proposal | None:
-        """As Optuna samples; None before there are enough results, and when it repeats itself."""
+        """As Optuna samples; None before there are enough results, and when it repeats itself.
+
+        Where nothing of it keeps within the constraints, what is the likest and does.
+        """
         if self._n_told < self._n_random:
             return None
+        refused: Configuration | None = None
         with _quiet():
             sampler = self._sampler()
             for _ in range(_MOST_REPEATS):
                 configuration = self._parameters.suggested(_Draft(self._study, sampler).suggest)
-                if self._pool.is_legal(configuration) and self._pool.is_new(configuration):
+                if not self._pool.is_legal(configuration):
+                    continue
+                if self._pool.is_new(configuration):
                     return self._pool.proposal(configuration, "model")
-        return None
+                if not self._pool.is_accepted(configuration):
+                    refused = refused or configuration
+        return None if refused is None else self._pool.towards(refused)
 
     def _sampler(self) -> Any:
         seed = self._pool.next_seed

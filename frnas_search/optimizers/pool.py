@@ -6,7 +6,8 @@ What samplers without rungs share: what is enqueued, what may be proposed, draws
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,18 +16,28 @@ from ConfigSpace import ConfigurationSpace
 
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
+from frnas_search.optimizers.constraint import Accepts
+from frnas_search.optimizers.feasible import Feasible
+from frnas_search.optimizers.smac.arrays import VectorSpace
 from results.trial import configuration_key
 from search_space.definition.space import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from results.pareto import FloatArray
     from results.trial import Configuration, ConfigurationKey, Origin
 
 Space: TypeAlias = ConfigurationSpace
-Accepts: TypeAlias = Callable[[Mapping[str, bool | int | float | str]], bool]
 
-# Draws for one proposal. When all were proposed before or are not accepted the space counts as
-# exhausted; few at first, for the first one nearly always will do.
+# Draws for one proposal, few at first, for the first one nearly always will do. What keeps within
+# constraints may be rarer than that, and is sought in other ways after the first of them.
 _BATCHES = (4, 50, 450, 1500)
+_N_BATCHES_CONSTRAINED = 2
+
+_N_PROBED = 1000
+_LEAST_LEGAL = 0.02
+"""Share of what forbidden clauses leave, below which ConfigSpace's own draws take too long."""
 
 
 def seed_of_proposal(seed: int, n_before: int) -> int:
@@ -49,7 +60,7 @@ class Pool:
         rung: int,
         seed: int,
         enqueued: Sequence[Configuration],
-        accepts: Accepts,
+        accepts: Accepts | None,
     ) -> None:
         """A pool from which nothing was taken.
 
@@ -58,9 +69,12 @@ class Pool:
             rung: Of every proposal.
             seed: Of all draws.
             enqueued: Configurations of the space, to be proposed before any other.
-            accepts: Whether a configuration may be proposed; a function of nothing else.
+            accepts: Whether a configuration may be proposed; a function of nothing else. None
+                accepts every one.
         """
         self._space = copy.deepcopy(space)
+        self._vectors = VectorSpace(self._space)
+        self._feasible = Feasible(self._vectors, accepts, seed=seed)
         self._rung = rung
         self._seed = seed
         self._accepts = accepts
@@ -69,6 +83,8 @@ class Pool:
             for configuration in enqueued
         ]
         self._taken: set[ConfigurationKey] = set()
+        self._known: list[FloatArray] = []
+        self._n_without_any: int | None = None
         self._waiting: set[ConfigurationKey] = set()
 
     @property
@@ -91,7 +107,13 @@ class Pool:
 
     def is_new(self, configuration: Configuration) -> bool:
         """Whether it was not proposed before and is accepted."""
-        return configuration_key(configuration) not in self._taken and self._accepts(configuration)
+        if configuration_key(configuration) in self._taken:
+            return False
+        return self.is_accepted(configuration)
+
+    def is_accepted(self, configuration: Configuration) -> bool:
+        """Whether it may be proposed, before or now."""
+        return self._accepts is None or self._accepts(configuration)
 
     def proposal(self, configuration: Configuration, origin: Origin) -> Proposal:
         """The configuration at the rung of all."""
@@ -109,13 +131,58 @@ class Pool:
         )
 
     def drawn(self) -> Proposal | None:
-        """A new configuration at random; None when the space counts as exhausted."""
+        """A new configuration at random; None when none is left, or can be found.
+
+        Where next to nothing is accepted it may be a neighbour of one that was proposed.
+        """
+        if self._n_without_any == self.n_taken:
+            return None
+        configuration = self._sampled() or self._first_new(self._feasible.sought(self._proposed()))
+        if configuration is None:
+            self._n_without_any = self.n_taken
+            return None
+        return self.proposal(configuration, "random")
+
+    def towards(self, configuration: Configuration) -> Proposal | None:
+        """A new one that has much of a configuration that is not accepted, None without any."""
+        wanted = SpaceConfiguration(self._space, values=dict(configuration)).get_array()
+        generator = np.random.default_rng(self.next_seed)
+        found = self._first_new([self._feasible.towards(wanted, self._proposed(), generator)])
+        return None if found is None else self.proposal(found, "model")
+
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is proposed; empty when the space is used up."""
+        return self._feasible.why_nothing()
+
+    def _sampled(self) -> Configuration | None:
+        """Of ConfigSpace's own draws the first that is new and accepted."""
+        if self._is_mostly_forbidden:
+            return None
         self._space.seed(self.next_seed)
-        for size in _BATCHES:
+        for size in _BATCHES if self._accepts is None else _BATCHES[:_N_BATCHES_CONSTRAINED]:
             for sample in self._space.sample_configuration(size=size):
                 if self.is_new(configuration := plain(sample)):
-                    return self.proposal(configuration, "random")
+                    return configuration
         return None
+
+    def _first_new(self, batches: Iterable[FloatArray]) -> Configuration | None:
+        return next(filter(self.is_new, self._configurations(batches)), None)
+
+    def _configurations(self, batches: Iterable[FloatArray]) -> Iterator[Configuration]:
+        for batch in batches:
+            for vector in batch:
+                yield plain(SpaceConfiguration(self._space, vector=vector))
+
+    def _proposed(self) -> FloatArray:
+        """What was proposed, shape (n, d)."""
+        return np.array(self._known, float).reshape(len(self._known), self._vectors.n_dimensions)
+
+    @cached_property
+    def _is_mostly_forbidden(self) -> bool:
+        if not self._space.forbidden_clauses:
+            return False
+        found = self._vectors.sampled(_N_PROBED, np.random.default_rng(self._seed))
+        return len(found) < _LEAST_LEGAL * _N_PROBED
 
     def take(self, proposal: Proposal) -> None:
         """Note a proposal as made.
@@ -132,6 +199,8 @@ class Pool:
             raise ReplayError(f"the log holds {proposal} twice")
         self._taken.add(key)
         self._waiting.add(key)
+        configuration = SpaceConfiguration(self._space, values=dict(proposal.configuration))
+        self._known.append(configuration.get_array())
 
     def told(self, proposal: Proposal) -> None:
         """Note that the result of a proposal is there.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from frnas_search.optimizers.pool import Accepts, Pool, Space
+from frnas_search.optimizers.constraint import Accepts
+from frnas_search.optimizers.pool import Pool, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ class RandomOptimizer:
         *,
         seed: int,
         enqueued: Sequence[Configuration] = (),
-        accepts: Accepts = lambda _: True,
+        accepts: Accepts | None = None,
     ) -> None:
         """An optimizer of the space.
 
@@ -39,7 +40,7 @@ class RandomOptimizer:
         self._pool = Pool(space, rung=rung, seed=seed, enqueued=enqueued, accepts=accepts)
 
     def ask(self) -> Proposal | None:
-        """What is enqueued, then a new draw; None when the space counts as exhausted."""
+        """What is enqueued, then a new draw; None when there is none, or none is found."""
         proposal = self._pool.first_enqueued() or self._pool.drawn()
         if proposal is not None:
             self._pool.take(proposal)
@@ -49,6 +50,10 @@ class RandomOptimizer:
         """Take note that it is there; no result changes what is drawn."""
         del costs
         self._pool.told(proposal)
+
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is proposed; empty when the space is used up."""
+        return self._pool.why_nothing()
 
     def restore(self, proposal: Proposal) -> None:
         """Take it as asked."""

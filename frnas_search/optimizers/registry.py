@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from frnas_search.coordinator.optimizer import Optimizer
+    from frnas_search.optimizers.constraint import Accepts
     from frnas_search.optimizers.fidelity import Fidelity
-    from frnas_search.optimizers.pool import Accepts, Space
+    from frnas_search.optimizers.pool import Space
     from results.objectives import Objective
     from results.trial import Configuration, EarlierResult
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from frnas_search.errors import SearchError
 from frnas_search.launch.constraints import violations
+from frnas_search.launch.space_samples import sample_within
 from frnas_search.plan.checkpoint_size import (
     CheckpointSizes,
     Training,
@@ -22,12 +23,13 @@ from search_space.definition.space import sample
 from workers.data.packs.stored import fetched_pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from frnas_search.launch.preparation import Prepared
     from frnas_search.optimizers.fidelity import Fidelity
     from frnas_search.plan.forecast import Forecast
     from results.view import RunView
+    from search_space.candidate import Value
     from workers.settings import TrainingSettings
 
 Document = dict[str, Any]
@@ -43,7 +45,7 @@ class Plan:
         run: Its name.
         limits: In force or null, by name.
         n_workers: That work side by side.
-        sizes: None where no sample of the space keeps within the constraints.
+        sizes: None where nothing of the space is found that keeps within the constraints.
         checkpoint_gb: What checkpoints may take on disk; None for no limit.
     """
 
@@ -86,13 +88,29 @@ def sampled_sizes(
         has_momentum=recipe.momentum > 0.0,
         has_average=recipe.ema_decay > 0.0,
     )
+    drawn = sample(prepared.space, n_samples, seed=seed)
+    sizes = _sizes(drawn, prepared, limits, training)
+    if not sizes:  # rarer than one in a sample
+        sizes = _sizes(
+            sample_within(prepared.space, prepared.costs, limits), prepared, limits, training
+        )
+    return checkpoint_sizes(sizes)
+
+
+def _sizes(
+    configurations: Sequence[Mapping[str, Value]],
+    prepared: Prepared,
+    limits: Mapping[str, float],
+    training: Training,
+) -> list[int]:
+    """Of those configurations that keep within the limits."""
     sizes = []
-    for configuration in sample(prepared.space, n_samples, seed=seed):
+    for configuration in configurations:
         candidate = decode(configuration, prepared.space)
         cost = prepared.costs.predicted(candidate)
         if not violations(cost, limits):
             sizes.append(checkpoint_bytes(candidate, cost, training))
-    return checkpoint_sizes(sizes)
+    return sizes
 
 
 def pace_of_run(view: RunView, name: str) -> Pace:

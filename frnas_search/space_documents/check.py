@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from frnas_search.launch.preparation import Inspection, inspect
 from frnas_search.launch.space_preparation import PreparedSpace, describe_left_out
-from frnas_search.launch.space_samples import SampleStatistics, sample_statistics
+from frnas_search.launch.space_samples import SampleStatistics, sample_statistics, share_within
+from frnas_search.optimizers.rarity import percent, share_in_words
 from frnas_search.space_documents.request import REMEDY
 from search_space.definition.decode import complete, configuration_faults, decode
 from search_space.definition.space import sample
@@ -20,6 +21,7 @@ from workers.processes.candidate_costs import candidate_costs
 if TYPE_CHECKING:
     from frnas_search.config.requests import PreparationRequest
     from frnas_search.launch.data_preparation import Pictures
+    from frnas_search.optimizers.rarity import Effort
     from search_space.candidate import SpaceSettings, Value
     from workers.processes.candidate_costs import BuildReport
 
@@ -128,7 +130,22 @@ def _check_samples(
         return []
     statistics = sample_statistics(drawn, settings, prepared.costs, limits)
     findings.corners += _corners(statistics)
+    findings.corners += _rarity(
+        share_within(statistics, settings, prepared.costs, limits), findings.faults
+    )
     return drawn
+
+
+def _rarity(within: Effort | None, faults: Sequence[str]) -> list[str]:
+    """How much of the space keeps within the constraints, where that is not all of it."""
+    if within is None or within.accepted == within.drawn:
+        return []
+    share = share_in_words(within.accepted, within.drawn)
+    is_there = not any(fault.startswith("constraints:") for fault in faults)
+    hint = ""
+    if within.accepted == 0 and is_there:
+        hint = "; there are some all the same, which a search finds by going on from the nearest"
+    return [f"within all constraints lies {share} of the space{hint}"]
 
 
 def _check_networks(
@@ -183,7 +200,7 @@ def build_faults(
 
 def _corners(statistics: SampleStatistics) -> list[str]:
     words = [
-        f"{count / statistics.n:.1%} of the samples exceed {name} and would not be trained"
+        f"{percent(count / statistics.n)} of the samples exceed {name} and would not be trained"
         for name, count in statistics.refused_by.items()
         if count
     ]

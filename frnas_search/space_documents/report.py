@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frnas_search.launch.constraints import violations
 from frnas_search.launch.space_samples import SampleStatistics, is_foreseen, source_of
+from frnas_search.optimizers.rarity import share_interval
 from search_space.definition.decode import complete, decode, describe
 from search_space.definition.families import families_in_use
 from search_space.definition.hyperparameters import hyperparameters
@@ -25,6 +26,7 @@ from search_space.definition.space import fingerprint, size_of_discrete_part
 if TYPE_CHECKING:
     from frnas_search.launch.data_preparation import Pictures
     from frnas_search.launch.space_preparation import PreparedSpace
+    from frnas_search.optimizers.rarity import Effort
     from search_space.candidate import SpaceSettings, Value
     from workers.processes.candidate_costs import BuildReport
 
@@ -46,6 +48,7 @@ def space_document(
     *,
     run: str,
     limits: Mapping[str, float],
+    within: Effort | None = None,
 ) -> Document:
     """The whole space, schema `frnas.space/1`.
 
@@ -55,6 +58,7 @@ def space_document(
         statistics: Of a sample of it.
         run: Name in the run file.
         limits: As `constraints` in the run file.
+        within: How many draws keep within the limits; None where nobody asked.
     """
     settings = prepared.settings
     parameters = hyperparameters(settings)
@@ -88,7 +92,7 @@ def space_document(
             }
             for name, limit in limits.items()
         ],
-        "samples": _statistics(statistics),
+        "samples": {**_statistics(statistics), **within_record(within)},
     }
 
 
@@ -123,6 +127,27 @@ def sample_document(
             _sample(configuration, report, prepared, limits)
             for configuration, report in zip(configurations, reports, strict=True)
         ],
+    }
+
+
+def within_record(within: Effort | None) -> Document:
+    """What a document says of the share of a space within the constraints; empty of none.
+
+    Args:
+        within: How many draws keep within the limits; None where nobody asked.
+    """
+    if within is None:
+        return {}
+    n, count = within.drawn, within.accepted
+    low, high = (count / n,) * 2 if within.is_everything else share_interval(count, n)
+    return {
+        "within_constraints": {
+            "draws": n,
+            "count": count,
+            "share": count / n,
+            "share_low": low,
+            "share_high": high,
+        }
     }
 
 

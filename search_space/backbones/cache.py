@@ -66,12 +66,12 @@ def cached_outcomes(folder: Path, key: CacheKey) -> dict[str, Outcome]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["made_for"] != _header(key):
             return {}
-        return {name: _outcome(entry) for name, entry in content["variants"].items()}
+        return {name: _outcome(name, entry) for name, entry in content["variants"].items()}
     except FileNotFoundError:
         return {}
     except OSError as error:
         _warn_once(f"{path}: cannot be read ({error.strerror}); backbones are tried out again")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # ValueError covers what is no UTF-8 and what is no JSON.
         _warn_once(f"{path}: is damaged and will be replaced; backbones are tried out again")
     return {}
@@ -102,10 +102,13 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     return {"misfit": outcome} if isinstance(outcome, str) else asdict(outcome)
 
 
-def _outcome(entry: Mapping[str, Any]) -> Outcome:
+def _outcome(name: str, entry: Mapping[str, Any]) -> Outcome:
     if "misfit" in entry:
         return str(entry["misfit"])
-    return variant_from_json(entry)
+    record = variant_from_json(entry)
+    if record.name != name:
+        raise ValueError(f"{name} is recorded as {record.name}")
+    return record
 
 
 def _replace(path: Path, text: str) -> None:

@@ -6,9 +6,11 @@ Building a network and predicting its cost both read them here, and nowhere else
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from search_space.candidate import DagArchitecture, DualPathArchitecture
-from search_space.cell import PAPER_OPERATIONS, Cell, Edge, chain_cell
+from search_space.cell import PAPER_OPERATIONS, Cell, chain_cell
 
 _GROUPS = 50
 _CHANNELS_PER_GROUP = 4  # in the first stage; doubles from stage to stage
@@ -17,8 +19,7 @@ _RESIDUAL_CHANNELS = (256, 512, 1024, 2048)
 _DENSE_GROWTH = (20, 64, 64, 128)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSize:
+class EdgeSize(NamedTuple):
     """Channels, groups and stride of one edge's operation."""
 
     in_channels: int
@@ -53,26 +54,61 @@ class BlockSize:
 
     def edges(self, cell: Cell) -> tuple[EdgeSize, ...]:
         """Sizes of the cell's edges, in their order."""
-        return tuple(self._edge(cell, edge) for edge in cell.edges)
+        return tuple(map(self._edge, _places(cell)))
 
-    def _edge(self, cell: Cell, edge: Edge) -> EdgeSize:
-        is_grouped = cell.is_inner(edge.source) and cell.is_inner(edge.target)
+    def _edge(self, place: _Place) -> EdgeSize:
         return EdgeSize(
-            in_channels=self.inner if cell.is_inner(edge.source) else self.in_channels,
-            out_channels=self._share(cell, edge),
-            groups=self.groups if is_grouped else 1,
-            stride=self.stride if cell.halves(edge) else 1,
+            in_channels=self.inner if place.from_inner else self.in_channels,
+            out_channels=self._share(place),
+            groups=self.groups if place.from_inner and place.to_inner else 1,
+            stride=self.stride if place.halves else 1,
         )
 
-    def _share(self, cell: Cell, edge: Edge) -> int:
+    def _share(self, place: _Place) -> int:
         """Channels that the edge brings to its target: all of them, or its share of a concat."""
-        unit = self.groups if cell.is_inner(edge.target) else 1
-        total = self.inner if cell.is_inner(edge.target) else self.residual + self.growth
-        if cell.joins[edge.target - 1] == "add":
+        unit = self.groups if place.to_inner else 1
+        total = self.inner if place.to_inner else self.residual + self.growth
+        if place.is_added:
             return total
-        arriving = cell.edges_into(edge.target)
-        share, rest = divmod(total // unit, len(arriving))
-        return unit * (share + (arriving.index(edge) < rest))
+        share, rest = divmod(total // unit, place.n_arriving)
+        return unit * (share + (place.number < rest))
+
+
+class _Place(NamedTuple):
+    """Where in its cell an edge is.
+
+    Attributes:
+        from_inner: Whether it comes from a node that is neither input nor output.
+        to_inner: Whether it goes to one.
+        halves: Whether it goes from full to reduced resolution.
+        is_added: Whether its target adds what arrives there.
+        number: Among the edges that arrive there.
+        n_arriving: How many these are.
+    """
+
+    from_inner: bool
+    to_inner: bool
+    halves: bool
+    is_added: bool
+    number: int
+    n_arriving: int
+
+
+@lru_cache(maxsize=1024)
+def _places(cell: Cell) -> tuple[_Place, ...]:
+    """The same for all blocks of a network, and asked for each of them."""
+    arriving = {edge.target: cell.edges_into(edge.target) for edge in cell.edges}
+    return tuple(
+        _Place(
+            from_inner=cell.is_inner(edge.source),
+            to_inner=cell.is_inner(edge.target),
+            halves=cell.halves(edge),
+            is_added=cell.joins[edge.target - 1] == "add",
+            number=arriving[edge.target].index(edge),
+            n_arriving=len(arriving[edge.target]),
+        )
+        for edge in cell.edges
+    )
 
 
 def as_dag(architecture: DualPathArchitecture | DagArchitecture) -> DagArchitecture:

@@ -65,9 +65,10 @@ def decode(configuration: Mapping[str, Value], settings: SpaceSettings) -> Candi
     optimizer = cast(OptimizerName, configuration[names.OPTIMIZER])
     is_sgd = optimizer == "SGD"
     rate = names.LEARNING_RATE_SGD if is_sgd else names.LEARNING_RATE_ADAM
+    architecture, embedding_size = network_of(configuration, settings)
     return Candidate(
-        architecture=_architecture(configuration, settings),
-        embedding_size=int(configuration.get(names.EMBEDDING_SIZE, settings.embedding_size)),
+        architecture=architecture,
+        embedding_size=embedding_size,
         head=_head(configuration),
         optimizer=optimizer,
         learning_rate=float(configuration[rate]),
@@ -164,6 +165,23 @@ def _described(architecture: Architecture) -> str:
             return f"dag {architecture.cell.hash()[:8]} x {blocks}"
         case TimmArchitecture():
             return architecture.variant
+
+
+def network_of(
+    configuration: Mapping[str, Value], settings: SpaceSettings
+) -> tuple[Architecture, int]:
+    """The architecture and the size of its embeddings, of which a network's cost is a function.
+
+    For those who ask of thousands: nothing is checked and the recipe is not looked at.
+
+    Args:
+        configuration: One of the space, as `decode` takes it.
+        settings: The space.
+    """
+    if settings.definition:
+        configuration = complete(configuration, settings)
+    embedding_size = int(configuration.get(names.EMBEDDING_SIZE, settings.embedding_size))
+    return _architecture(configuration, settings), embedding_size
 
 
 def _architecture(configuration: Mapping[str, Value], settings: SpaceSettings) -> Architecture:

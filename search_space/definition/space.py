@@ -50,7 +50,14 @@ _TRIED_SAMPLES = 1000
 _SHOWN_FAULTS = 8
 _MOST_BYTES = 10**7
 # What ConfigSpace raises about a file that is not one of its own.
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_MALFORMED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def build_space(settings: SpaceSettings, seed: int) -> ConfigurationSpace:
@@ -119,14 +126,13 @@ def read_definition(path: Path) -> str:
     is_yaml = path.suffix in (".yaml", ".yml")
     try:
         content = yaml.safe_load(text) if is_yaml else json.loads(text)
-        space = ConfigurationSpace.from_serialized_dict(content)
+        return _to_text(ConfigurationSpace.from_serialized_dict(content))
     except (*_MALFORMED, yaml.YAMLError) as error:
         raise _unreadable(
             f"{path} is not a ConfigSpace file ({type(error).__name__}: "
             f"{' '.join(str(error).split())}); write it with ConfigurationSpace.to_json, or start "
             "from `frnas space export`"
         ) from error
-    return _to_text(space)
 
 
 def definition_faults(settings: SpaceSettings) -> list[Fault]:
@@ -303,7 +309,7 @@ def _converted_range(parameter: Range, prior: Mapping[str, float] | None) -> Spa
 
 
 def _to_text(space: ConfigurationSpace) -> str:
-    return json.dumps(space.to_serialized_dict(), indent=1)
+    return json.dumps(space.to_serialized_dict(), indent=1, allow_nan=False)
 
 
 def _parsed(definition: str) -> ConfigurationSpace:

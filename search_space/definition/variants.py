@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from search_space.fault import Fault
+from search_space.typed import type_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +83,12 @@ def variant_from_json(value: Mapping[str, Any]) -> VariantRecord:
     """The record that `dataclasses.asdict` made a JSON object of.
 
     Raises:
-        TypeError: A field is missing or unknown, or something else than a number where one is due.
+        TypeError: A field is missing or unknown, or holds something else than it is due to.
     """
     record = VariantRecord(**value)
-    for number in (record.feature_size, record.parameters, record.macs):
-        if not isinstance(number, int):
-            raise TypeError(f"{record.name}: {number!r} is not a whole number")
-    # They go into timm's constructor, which takes paths and addresses too.
-    if not all(isinstance(option, int | float) for option in dict(record.options).values()):
-        raise TypeError(f"{record.name}: options {record.options!r} are not numbers alone")
+    # Options above all: they go into timm's constructor, which takes paths and addresses too.
+    if faults := type_faults(record):
+        raise TypeError("; ".join(faults))
     return record
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import InMemoryArtefacts
+from workers.artefacts.digest import digest_of
 from workers.artefacts.directory import DirectoryStore
 from workers.artefacts.store import ArtefactStore
 
@@ -39,6 +40,21 @@ def test_what_is_not_there_is_a_file_not_found(store: ArtefactStore) -> None:
             store.read(key)
         with pytest.raises(FileNotFoundError):
             store.fetch(key)
+
+
+def test_a_digest_is_of_the_bytes_that_are_there_now(store: ArtefactStore) -> None:
+    assert store.digest(KEY) is None, "of nothing"
+    store.write(KEY, b"abc")
+    # The digest of "abc" that NIST publishes with the algorithm (FIPS 180-4).
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert store.digest(KEY) == f"sha256:{abc}"
+    assert store.digest("checkpoints/./c0007//epochs-0009.pt") == store.digest(KEY)
+    store.write(KEY, b"other")
+    assert store.digest(KEY) == digest_of(b"other")
+    for key in ("checkpoints/c0007", f"{KEY}/below", "models"):
+        assert store.digest(key) is None
+    store.remove(KEY)
+    assert store.digest(KEY) is None
 
 
 def test_a_file_is_kept_when_its_block_ends_well(store: ArtefactStore) -> None:
@@ -85,7 +101,14 @@ def test_artefacts_and_folders_are_removed_and_nothing_beside_them(store: Artefa
 
 @pytest.mark.parametrize("key", ["/etc/passwd", "../other/run", "checkpoints/../../x"])
 def test_a_key_that_leads_out_of_the_store_is_refused(store: ArtefactStore, key: str) -> None:
-    for use in (store.read, store.fetch, store.sizes, store.remove, store.describe):
+    for use in (
+        store.read,
+        store.fetch,
+        store.digest,
+        store.sizes,
+        store.remove,
+        store.describe,
+    ):
         with pytest.raises(ValueError, match="no key of an artefact"):
             use(key)
     with pytest.raises(ValueError, match="no key of an artefact"):

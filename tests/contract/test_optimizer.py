@@ -30,7 +30,7 @@ from ConfigSpace import (
 )
 from ConfigSpace import Configuration as SpaceConfiguration
 
-from frnas_search.coordinator.optimizer import Optimizer, Proposal
+from frnas_search.coordinator.optimizer import Optimizer, Proposal, why_nothing
 from frnas_search.errors import ReplayError
 from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.fidelity import Fidelity
@@ -395,6 +395,63 @@ def test_what_is_not_accepted_is_never_proposed(make: Make) -> None:
     optimizer = make(build_space(SPACE, seed=0), 0, accepts=accepts)
     for proposal in course(optimizer, n_asked=20, in_flight=3):
         assert accepts(proposal.configuration)
+
+
+def rare_space() -> ConfigurationSpace:
+    """Of which `is_rare` accepts one in a thousand, in one branch alone."""
+    space = ConfigurationSpace(name="rare", seed=0)
+    kind = CategoricalHyperparameter("kind", ["a", "b"])
+    rate = UniformFloatHyperparameter("rate", 1e-6, 1.0, log=True)
+    depth = UniformIntegerHyperparameter("depth", 1, 100)
+    width = UniformFloatHyperparameter("width", 0.0, 1.0)
+    space.add(kind, rate, depth, width, EqualsCondition(depth, kind, "b"))
+    return space
+
+
+def is_rare(configuration: Mapping[str, Value]) -> bool:
+    size = float(configuration.get("depth", 0)) * float(configuration["rate"])
+    return configuration["kind"] == "b" and 7.0 < size < 7.5 and configuration["width"] < 0.4
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, "smac hyperband"], indirect=True)
+def test_what_is_rare_is_found_again_and_again(make: Make) -> None:
+    optimizer = make(rare_space(), 0, accepts=is_rare)
+    proposals = course(optimizer, n_asked=25, in_flight=3)
+    assert all(is_rare(proposal.configuration) for proposal in proposals)
+    assert len({in_json([proposal]) for proposal in proposals}) == 25
+
+
+@pytest.mark.parametrize("name", REPLAYABLE, indirect=True)
+def test_where_little_is_accepted_a_restored_optimizer_goes_on_as_the_one_before(
+    make: Make,
+) -> None:
+    events = history(make(rare_space(), 5, accepts=is_rare), n_events=36)
+    for n_kept in range(0, len(events), 7):
+        restored = make(rare_space(), 5, accepts=is_rare)
+        replay_events(restored, events[:n_kept])
+        for proposal, costs in events[n_kept:]:
+            if costs is ASKED:
+                assert restored.ask() == proposal, n_kept
+                break
+            restored.tell(proposal, costs)
+
+
+@pytest.mark.parametrize("name", SHIPPED, indirect=True)
+def test_why_there_is_nothing_is_told_where_it_is_not_that_all_was_proposed(make: Make) -> None:
+    space = ConfigurationSpace(seed=0)
+    space.add([CategoricalHyperparameter(f"d{i}", list("0123456789")) for i in range(3)])
+    wanted = {"d0": "3", "d1": "1"}
+
+    def accepts(configuration: Mapping[str, Value]) -> bool:
+        return wanted.items() <= configuration.items() and str(configuration["d2"]) in "45"
+
+    optimizer = make(space, 0, accepts=accepts)
+    while (proposal := optimizer.ask()) is not None:
+        optimizer.tell(proposal, None)
+    assert why_nothing(optimizer) == ""
+    refusing = make(space, 0, accepts=lambda _: False)
+    assert refusing.ask() is None
+    assert why_nothing(refusing).startswith("none of the space's 1,000 configurations keeps")
 
 
 @pytest.mark.parametrize("name", SHIPPED, indirect=True)

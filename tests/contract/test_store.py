@@ -116,3 +116,10 @@ def test_threads_of_one_process_may_append_and_none_gets_anothers_sequence(
 def test_closing_twice_is_fine(store: EventStore) -> None:
     store.close()
     store.close()
+
+
+def test_the_clock_of_the_writer_is_kept_to_the_last_bit(store: EventStore) -> None:
+    store.append(StopRequested(reason="a"), time=TIME, elapsed_seconds=0.1 + 0.2)
+    store.append(StopRequested(reason="b"), time=TIME, elapsed_seconds=3)
+    store.append(StopRequested(reason="c"), time=TIME)
+    assert [logged.elapsed_seconds for logged in store.read()] == [0.1 + 0.2, 3.0, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -282,16 +282,19 @@ def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
-def test_a_disk_that_fills_up_stops_the_search_and_the_log_stays_whole(
+def test_a_disk_with_little_room_is_waited_for_and_costs_no_trial_an_attempt(
     shell: Shell, small_disk: Path
 ) -> None:
-    done = shell.frnas("search", "tiny.yaml", "--runs", str(small_disk))
-    assert done.code == 2, done.errors
-    assert "Traceback" not in done.errors
-    assert "the disk is full" in done.errors
+    search = shell.start("search", "tiny.yaml", "--runs", str(small_disk))
+    shell.wait_until(lambda: "waiting: no worker is fit" in shell.log_of(search), search)
+    log = shell.log_of(search)
+    assert "MB left, and checkpoints need 50 MB; free some space" in log
+    assert "Traceback" not in log
+    search.send_signal(signal.SIGINT)
+    assert shell.wait(search) == 130, shell.log_of(search)
     trials = shell.frnas("trials", str(small_disk / "tiny"), "--json")
     assert trials.code == 0, trials.errors
-    assert json.loads(trials.output)["trials"]
+    assert all(trial["losses"] == [] for trial in trials.json["trials"])
 
 
 def test_a_pack_does_not_fit_on_a_full_disk(shell: Shell, small_disk: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,65 @@ def test_ctrl_c_stops_cleanly_and_a_second_one_at_once(shell: Shell) -> None:
     assert status["state"] == "stopped"
 
 
+def test_sigterm_to_all_of_a_search_costs_no_trial_an_attempt(shell: Shell) -> None:
+    search = shell.start(
+        *("search", "tiny.yaml", "--set", "fidelity.min_epochs=400"),
+        *("--set", "fidelity.max_epochs=400", "--set", "stop.trials=2"),
+    )
+    run = RunDirectory(shell.folder / "runs/tiny")
+
+    def has_begun() -> bool:
+        status = shell.frnas("status", "tiny", "--json")
+        running = status.json["running"] if status.code == 0 else []
+        return len(running) == 2 and all((trial["epoch"] or 0) >= 1 for trial in running)
+
+    shell.wait_until(has_begun, search)
+    status = validated(shell.frnas("status", "tiny", "--json"), "status")
+    for trial in status["running"]:
+        assert (trial["phase"], trial["epochs"]) == ("training", 400)
+        assert trial["loss"] is not None
+        assert trial["heard_seconds"] < 30.0
+    assert status["workers"]["fit"] == 2
+    os.killpg(search.pid, signal.SIGTERM)
+    assert shell.wait(search) == 130, shell.log_of(search)
+    losses = [loss for trial in shell.trials() for loss in trial["losses"]]
+    assert {loss["detail"].partition(";")[0] for loss in losses} == {"told to end"}
+    saved = {path.parent.name for path in run.path.glob("checkpoints/*/*.pt")}
+    assert saved == {trial["config_id"] for trial in shell.trials()}
+    ahead = subprocess.run(
+        ["pgrep", "-s", str(search.pid)], capture_output=True, text=True, check=False
+    )
+    assert ahead.stdout == "", "a process is left behind"
+
+
+def test_a_search_whose_only_worker_is_sick_fails_and_tells_nobody_a_cost(shell: Shell) -> None:
+    # Enough for the worker, and not for torch.
+    command = " ".join(("ulimit", "-v", "700000;", "exec", sys.executable, "-m"))
+    scheduler = shell.start("scheduler", "--port", "0", "--scheduler-file", "s.json")
+    shell.wait_until((shell.folder / "s.json").exists, scheduler)
+    sick = subprocess.Popen(
+        ["bash", "-c", f"{command} frnas_search.cli.main worker --scheduler s.json --threads 1"],
+        cwd=shell.folder,
+        env=shell.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    shell.started.append(sick)
+    search = shell.start("search", "tiny.yaml", "--scheduler", "s.json")
+
+    def is_told() -> bool:
+        status = shell.frnas("status", "tiny", "--json")
+        return status.code == 0 and bool((status.json["workers"] or {}).get("idle"))
+
+    shell.wait_until(is_told, search)
+    status = shell.frnas("status", "tiny", "--json").json
+    (reason,) = status["workers"]["idle"].values()
+    assert reason.startswith("unfit: its training process ended with")
+    assert status["trials"] == {"finished": 0, "failed": 0, "running": 0, "lost": 0}
+    assert "gets no trials: its training process ended with" in shell.log_of(search)
+
+
 def test_other_limits_than_trials_end_a_search_and_are_raised_on_a_finished_one(
     shell: Shell,
 ) -> None:
@@ -235,8 +295,9 @@ def test_json_logs_are_json_lines(shell: Shell) -> None:
 
 def test_the_path_of_a_run_works_like_its_name(shell: Shell, tmp_path: Path) -> None:
     assert shell.frnas("search", "tiny.yaml", "--set", "stop.trials=1").code == 0
-    by_name = shell.frnas("status", "tiny", "--json").output
-    assert shell.frnas("status", str(tmp_path / "runs/tiny"), "--json").output == by_name
+    by_name = shell.frnas("status", "tiny", "--json").json
+    by_path = shell.frnas("status", str(tmp_path / "runs/tiny"), "--json").json
+    assert by_path | {"now": by_name["now"]} == by_name
 
 
 def test_virtual_time_gives_the_same_trials_with_other_workers_and_after_a_kill(

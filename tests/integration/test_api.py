@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from results.query import load_view
 from results.run_directory import RunDirectory
 from results.schema import schema
 from results.sqlite_store import SqliteStore
+from results.status import current_status
 from results.trial import Architecture, FailureKind, TrialOutcome, TrialRequest
 
 TIME = "2026-01-01T00:00:00Z"
@@ -109,9 +112,9 @@ def test_the_documents_are_those_of_the_command_line(store, runs, get) -> None:
     view, state = load_view(RunDirectory(runs / "lfw"))
 
     assert get("/runs/lfw/pareto") == pareto_document(view, run="lfw", state=state)
-    assert get("/runs/lfw/status") == status_document(
-        view, run="lfw", state=state, limits={"trials": 20}
-    )
+    status = status_document(view, run="lfw", state=state, limits={"trials": 20})
+    served = get("/runs/lfw/status")  # with what is so right now
+    assert {name: served[name] for name in status} == status
     assert get("/runs/lfw/trials") == trials_document(view, run="lfw", state=state)
 
 
@@ -252,3 +255,106 @@ def test_the_api_never_loads_torch_smac_or_dask() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_trials_come_in_pages_that_lead_to_each_other(store, client: TestClient, get) -> None:
+    whole = get("/runs/lfw/trials")
+    address, seen, n_pages = "/runs/lfw/trials?limit=3", [], 0
+    while address:
+        response = client.get(address)
+        page = response.json()
+        seen += page["trials"]
+        n_pages += 1
+        assert (page["total"], page["offset"]) == (4, 3 * (n_pages - 1))
+        address = page.get("next")
+        assert response.headers.get("link") == (f'<{address}>; rel="next"' if address else None)
+
+    assert (seen, n_pages) == (whole["trials"], 2)
+    get("/runs/lfw/trials", limit=2, offset=1)
+    assert get("/runs/lfw/trials", offset=99)["trials"] == []
+    assert get("/runs/lfw/trials", failed=True, limit=1)["total"] == 1
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "offset=-1", "limit=x"])
+def test_pages_that_cannot_be_are_refused(store, client: TestClient, query: str) -> None:
+    assert client.get(f"/runs/lfw/trials?{query}").status_code == 422
+
+
+def test_a_page_is_a_hundred_trials_unless_told_otherwise(store, get) -> None:
+    for number in range(5, 130):
+        add_trial(store, number, 0.5, 5.0)
+
+    page = get("/runs/lfw/trials")
+
+    assert (len(page["trials"]), page["total"], page["next_offset"]) == (100, 129, 100)
+    assert page["next"] == "/runs/lfw/trials?limit=100&offset=100"
+
+
+def test_all_trials_come_a_line_each(store, client: TestClient, get) -> None:
+    for number in range(5, 120):
+        add_trial(store, number, 0.5, 5.0)
+    with client.stream("GET", "/runs/lfw/trials.ndjson") as response:
+        assert response.headers["content-type"].startswith("application/x-ndjson")
+        lines = [json.loads(line) for line in response.iter_lines()]
+
+    assert len(lines) == 119
+    assert lines[:100] == get("/runs/lfw/trials")["trials"]
+    (failed,) = client.get("/runs/lfw/trials.ndjson?failed=true").text.splitlines()
+    assert json.loads(failed)["trial_id"] == "t0004"
+    assert client.get("/runs/vgg/trials.ndjson").status_code == 404
+
+
+@pytest.mark.parametrize("part", ["status", "pareto", "pareto?at=3", "trials"])
+def test_a_document_that_is_known_is_not_sent_again(store, client: TestClient, part: str) -> None:
+    address = f"/runs/lfw/{part}"
+    first = client.get(address)
+    tag = first.headers["etag"]
+
+    for known in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        again = client.get(address, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get(address, headers={"If-None-Match": '"other"'}).json() == first.json()
+    add_trial(store, 5, 0.1, 1.0)
+    changed = client.get(address, headers={"If-None-Match": tag})
+    assert changed.status_code == (304 if "at" in part.split("?")[-1] and "?" in part else 200)
+
+
+def test_an_earlier_event_of_another_log_in_the_same_place_is_anothers(
+    store, runs: Path, client: TestClient, get
+) -> None:
+    before = get("/runs/lfw/pareto", at=3)
+    store.close()
+    for path in (runs / "lfw").glob("events.sqlite*"):
+        path.unlink()
+    with open_run(runs / "other") as other:
+        add_trial(other, 1, 0.9, 9.0)
+        add_trial(other, 2, 0.9, 9.0)
+    (runs / "other" / "events.sqlite").rename(runs / "lfw" / "events.sqlite")
+
+    assert get("/runs/lfw/pareto", at=3)["front"] != before["front"]
+
+
+def test_whether_the_service_is_up_is_answered_while_all_its_threads_are_at_work(
+    store, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        asked.set()
+        assert go_on.wait(30)
+        return current_status(*arguments, **named)
+
+    monkeypatch.setattr("frnas_search.api.current_status", slow)
+    with TestClient(create_app(runs)) as client:
+        waiting = [
+            threading.Thread(target=client.get, args=("/runs/lfw/status",)) for _ in range(20)
+        ]
+        for thread in waiting:
+            thread.start()
+        assert asked.wait(30)
+        try:
+            assert client.get("/healthz").json() == {"status": "ok"}
+        finally:
+            go_on.set()
+            for thread in waiting:
+                thread.join()

@@ -15,16 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from frnas_search.coordinator.executor import ExecutorEvent
+from frnas_search.coordinator.executor import ExecutorEvent, Heard, WorkerFound
 from frnas_search.coordinator.state import Finished, SlotsChanged
 from frnas_search.executors.cluster import connect, resolve_scheduler
 from frnas_search.executors.dask import DaskExecutor
-from results.trial import FailureKind, TrialOutcome
+from results.trial import FailureKind, Fault, TrialOutcome
 from search_space.candidate import SpaceSettings
 from tests.fakes import doomed_job
+from workers.artefacts.directory import DirectoryStore
 from workers.data.packs.pack import open_pack
 from workers.data.synthetic import SyntheticSettings, synthetic_pack
 from workers.settings import DataSettings, EvaluationSettings, TrainingSettings, TrialJob
+from workers.trials.function import Requirements
+from workers.trials.messages import MARKER, Heartbeat, ProofRequest
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -131,6 +134,8 @@ class Listener:
     def __init__(self, executor: DaskExecutor) -> None:
         self._executor = executor
         self._outcomes: deque[TrialOutcome] = deque()
+        self.heard: list[Heartbeat] = []
+        self.found: list[WorkerFound] = []
         self._n_slots: int | None = None
 
     def outcome(self) -> TrialOutcome:
@@ -141,6 +146,10 @@ class Listener:
     def slots_become(self, n_slots: int) -> None:
         """Wait until so many slots is the last that was reported."""
         self._listen_until(lambda: self._n_slots == n_slots, f"{n_slots} slots were not reported")
+
+    def finds(self, n_workers: int) -> None:
+        """Wait until so many workers have shown what they have."""
+        self._listen_until(lambda: len(self.found) >= n_workers, "no worker showed anything")
 
     def _listen_until(self, is_so: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -154,6 +163,10 @@ class Listener:
             self._outcomes.append(event.outcome)
         elif isinstance(event, SlotsChanged):
             self._n_slots = event.n_slots
+        elif isinstance(event, Heard):
+            self.heard.append(event.heartbeat)
+        else:
+            self.found.append(event)
 
 
 @pytest.fixture
@@ -208,8 +221,31 @@ def test_a_worker_that_is_asked_to_leave_gives_its_trial_back_at_once(
     executor.submit(long_job)
     wait_until(has_checkpoint(long_job))
     worker.send_signal(signal.SIGTERM)
-    assert listener.outcome().failure is FailureKind.WORKER_LOST
+    outcome = listener.outcome()
+    assert (outcome.failure, outcome.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    assert "told to end; saved after" in outcome.detail
     assert worker.wait(PATIENCE_SECONDS) == 0
+
+
+def test_trials_that_are_suspended_save_themselves_and_their_worker_takes_others(
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
+) -> None:
+    executor.suspend()  # nothing runs: nothing to ask
+    long_job = endless(job, "suspended")
+    cluster.worker()
+    listener.slots_become(1)
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    executor.suspend()
+    left = listener.outcome()
+    assert (left.failure, left.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    assert left.checkpoint is not None
+    assert "saved after" in left.detail
+    assert {beat.trial_id for beat in listener.heard} == {"t0009"}
+    assert listener.heard[-1].worker == left.worker
+
+    executor.submit(replace(long_job, request=replace(long_job.request, attempt=2, epochs=2)))
+    assert listener.outcome().attempt == 2
 
 
 def test_a_restarted_scheduler_is_found_again_by_everybody(
@@ -225,7 +261,8 @@ def test_a_restarted_scheduler_is_found_again_by_everybody(
     assert "no scheduler answers" in executor.attendance().waiting_for
     cluster.scheduler()  # on another port
     listener.slots_become(1)
-    assert listener.outcome().failure is FailureKind.WORKER_LOST
+    lost = listener.outcome()
+    assert (lost.failure, lost.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
     executor.submit(job)
     assert listener.outcome().failure is not FailureKind.WORKER_LOST
 
@@ -264,43 +301,98 @@ def test_what_is_given_up_is_not_trained_any_longer(
     wait_until(is_quiet)
 
 
-def test_data_that_a_worker_cannot_read_are_read_by_another_and_that_one_is_quarantined(
-    cluster: Cluster,
-    executor: DaskExecutor,
-    listener: Listener,
-    job: TrialJob,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+def test_a_worker_that_sees_another_folder_is_unfit_and_costs_no_trial_an_attempt(
+    cluster: Cluster, job: TrialJob, tmp_path: Path
 ) -> None:
-    # The pack's place is relative, and there is nothing below the first worker's folder.
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    pack = Path(job.data.pack)
-    (tmp_path / "here.pack").symlink_to(pack)
-    near = replace(job, data=replace(job.data, pack="here.pack"))
-    cluster.worker(empty)
-    listener.slots_become(1)
-    bad = next(iter(executor._slots))
-    cluster.worker(tmp_path)
-    listener.slots_become(2)
+    # The artefacts' place is relative: below the first worker's folder lies another one.
+    for name in ("right", "wrong"):
+        (tmp_path / name).mkdir()
+    DirectoryStore(tmp_path / "right/run").write(MARKER, b'{"marker": "this one"}')
+    DirectoryStore(tmp_path / "wrong/run").write(MARKER, b'{"marker": "a copy"}')
+    near = replace(job, artefacts="run")
+    requirements = Requirements(libraries=("torch",), device="cpu", data=job.data, artefacts="run")
+    proof = ProofRequest(requirements=requirements, marker="this one", versions={})
+    cluster.scheduler()
+    address = resolve_scheduler(str(cluster.file))
+    executor = DaskExecutor(connect(address), lambda: address, proof=proof)
+    try:
+        listener = Listener(executor)
+        cluster.worker(tmp_path / "wrong")
+        executor.submit(near)
+        listener.finds(1)
+        (found,) = listener.found
+        assert "sees another folder under the run's path" in found.hello.unfit
+        attendance = executor.attendance()
+        assert attendance.n_workers == 0
+        assert f"{found.worker} is unfit" in attendance.waiting_for
+        cluster.worker(tmp_path / "right")
+        done = listener.outcome()
+        assert done.worker != found.worker
+        assert done.failure is not FailureKind.DATA_ERROR, done.detail
+        assert done.attempt == 1
+    finally:
+        executor.close()
 
-    def trial(number: int, attempt: int = 1) -> TrialJob:
-        request = replace(near.request, trial_id=f"t{number:04d}", attempt=attempt)
-        return replace(near, request=request)
 
-    n_refused, number = 0, 0
-    while n_refused < 3:
-        number += 2
-        executor.submit(trial(number))
-        executor.submit(trial(number + 1))
-        first, second = listener.outcome(), listener.outcome()
-        refused = [each for each in (first, second) if each.worker == bad]
-        assert [each.failure for each in refused] == [FailureKind.DATA_ERROR]
-        n_refused += 1
-        executor.submit(trial(int(refused[0].trial_id[1:]), attempt=2))
-        again = listener.outcome()
-        assert again.worker != bad
-        assert again.failure is not FailureKind.DATA_ERROR
+def test_a_worker_that_is_stopped_is_lost_within_a_minute(
+    cluster: Cluster, executor: DaskExecutor, listener: Listener, job: TrialJob
+) -> None:
+    long_job = endless(job, "stopped")
+    worker = cluster.worker()
     listener.slots_become(1)
-    assert executor.attendance().n_workers == 1
-    assert "gets no more trials" in caplog.text
+    executor.submit(long_job)
+    wait_until(has_checkpoint(long_job))
+    stopped = descendants(worker.pid)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    lost = listener.outcome()
+    assert lost.failure is FailureKind.WORKER_LOST
+    assert time.monotonic() - began < 75.0
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_nothing_listens_where_others_reach_it(
+    cluster: Cluster, executor: DaskExecutor, listener: Listener
+) -> None:
+    worker = cluster.worker()
+    listener.slots_become(1)
+    scheduler = cluster.processes[0]
+    for process in (scheduler, worker):
+        family = [process.pid, *descendants(process.pid)]
+        hosts = {host for pid in family for host in listening_hosts(pid)}
+        assert hosts == {"0100007F"}, "127.0.0.1, as the kernel writes it"
+        # One for the scheduler, one each for the worker and who watches over it: no web pages.
+        n_ports = sum(len(listening_hosts(pid)) for pid in family)
+        assert n_ports == (1 if process is scheduler else 2)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below one, at this moment."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            status = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            parents[int(folder.name)] = int(status[1])
+    found, front = [], {pid}
+    while front:
+        front = {child for child, parent in parents.items() if parent in front}
+        found += sorted(front)
+    return found
+
+
+def listening_hosts(pid: int) -> list[str]:
+    """Where a process listens, as hexadecimal addresses; IPv6 ones are longer."""
+    inodes = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(str(entry.readlink()).removeprefix("socket:[").rstrip("]"))
+    hosts = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                hosts.append(fields[1].partition(":")[0])
+    return hosts

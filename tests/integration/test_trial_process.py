@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from results.trial import Configuration, FailureKind, TrialOutcome, TrialRequest
+from results.trial import Configuration, FailureKind, Fault, TrialOutcome, TrialRequest
 from search_space.candidate import SpaceSettings
+from workers.artefacts.checkpoint_names import moment_of
+from workers.artefacts.directory import DirectoryStore
 from workers.data.synthetic import SyntheticSettings, write_synthetic
 from workers.processes.trial_process import TrialProcess
 from workers.settings import (
@@ -25,14 +28,16 @@ from workers.settings import (
     TrialJob,
     job_to_json,
 )
+from workers.trials.function import Requirements
+from workers.trials.messages import MARKER, Heartbeat, ProofRequest
 
 DEADLINE_SECONDS = 60.0
 ANSWER = """
 import json, sys
 def answer(line):
-    request = json.loads(line)["request"]
+    request = json.loads(line)["job"]["request"]
     outcome = {"trial_id": request["trial_id"], "attempt": request["attempt"]}
-    print(json.dumps(outcome | {"costs": {"error": 0.5}}), flush=True)
+    print(json.dumps({"outcome": outcome | {"costs": {"error": 0.5}}}), flush=True)
 """
 FIRST_LINE_THEN = f"{ANSWER}\nimport os, signal, time\nline = sys.stdin.readline()\n"
 
@@ -187,19 +192,132 @@ def test_a_child_that_is_killed_in_training_is_a_lost_worker_and_the_next_trial_
     assert trainer.run(job).failure is None
 
 
-def test_a_trial_that_nobody_wants_any_more_is_ended_in_training(
+def test_a_trial_that_nobody_wants_any_more_saves_itself_and_goes_on_from_there(
     trainer: TrialProcess, endless: TrialJob
 ) -> None:
-    children: list[int] = []
+    outcome = trainer.run(endless, is_wanted=lambda: not has_begun(endless))
+    assert (outcome.failure, outcome.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    saved = re.match(r"told to end; saved after (\d+) of 1000000 epochs", outcome.detail)
+    assert saved is not None, outcome.detail
+    assert outcome.checkpoint is not None
+    assert moment_of(outcome.checkpoint)[0] == int(saved[1])
+    enough = replace(endless.request, epochs=int(saved[1]) + 1)
+    again = trainer.run(replace(endless, request=enough))
+    assert again.failure is not FailureKind.WORKER_LOST, again.detail
+    assert again.epochs_trained == 1
 
-    def is_wanted() -> bool:
-        children.append(child_of(trainer))
-        return not has_begun(endless)
 
-    outcome = trainer.run(endless, is_wanted=is_wanted)
-    assert outcome.failure is FailureKind.WORKER_LOST
-    assert outcome.detail == "nobody waits for this trial any more"
-    assert not is_alive(children[-1])
+def test_one_that_does_not_save_itself_in_time_is_ended(
+    start: Start, job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.processes.trial_process._GRACE_SECONDS", 0.5)
+    process = start(f"{FIRST_LINE_THEN}time.sleep(600)")
+    outcome = process.run(job, is_wanted=lambda: False)
+    assert (outcome.failure, outcome.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    assert "did not save itself within 0.5 s" in outcome.detail
+
+
+def test_sigterm_to_the_training_itself_lets_it_save_itself(
+    trainer: TrialProcess, endless: TrialJob
+) -> None:
+    told: list[int] = []
+
+    def tell_when_begun() -> bool:
+        if has_begun(endless) and not told:
+            told.append(child_of(trainer))
+            os.kill(told[0], signal.SIGTERM)
+        return True
+
+    outcome = trainer.run(endless, is_wanted=tell_when_begun)
+    assert (outcome.failure, outcome.blamed) == (FailureKind.WORKER_LOST, Fault.CLUSTER)
+    assert "told to end; saved after" in outcome.detail
+
+
+def test_a_training_says_how_far_it_is_and_of_each_epoch_once(
+    trainer: TrialProcess, job: TrialJob
+) -> None:
+    heard: list[Heartbeat] = []
+    outcome = trainer.run(job, hear=heard.append)
+    assert outcome.failure is None, outcome.detail
+    assert {beat.trial_id for beat in heard} == {"t1"}
+    last = heard[-1]
+    assert (last.phase, last.epoch, last.n_epochs) == ("evaluating", 2, 2)
+    reports = [report for beat in heard for report in beat.reports]
+    assert [report.epoch for report in reports] == [1, 2]
+    assert [report.loss for report in reports] == outcome.metrics["training"]["loss_by_epoch"]
+
+
+def test_costs_on_the_way_are_told_and_change_no_result(
+    trainer: TrialProcess, job: TrialJob
+) -> None:
+    def trained(every: int | None, folder: str) -> tuple[TrialOutcome, list[Heartbeat]]:
+        heard: list[Heartbeat] = []
+        evaluation = replace(job.evaluation, every_epochs=every)
+        longer = replace(job.request, epochs=4)
+        asked = replace(job, request=longer, evaluation=evaluation, checkpoints=folder)
+        return trainer.run(asked, hear=heard.append), heard
+
+    plain, _ = trained(None, "plain")
+    watched, heard = trained(2, "watched")
+    costs = {report.epoch: report.costs for beat in heard for report in beat.reports}
+    assert set(costs[2]) == {"error", "rank_disparity"}
+    assert (costs[1], costs[3], costs[4]) == ({}, {}, {})
+    assert (watched.costs, watched.metrics) == (plain.costs, plain.metrics)
+
+
+def test_a_training_that_is_stopped_is_stalled(trainer: TrialProcess, endless: TrialJob) -> None:
+    stopped: list[int] = []
+
+    def stop_when_begun() -> bool:
+        if has_begun(endless) and not stopped:
+            stopped.append(child_of(trainer))
+            os.kill(stopped[0], signal.SIGSTOP)
+        return True
+
+    outcome = trainer.run(replace(endless, stall_seconds=10.0), is_wanted=stop_when_begun)
+    assert (outcome.failure, outcome.blamed) == (FailureKind.STALLED, Fault.WORKER)
+    assert "has said nothing for 1" in outcome.detail
+    assert not is_alive(stopped[0])
+
+
+def test_a_training_that_lives_and_stands_still_is_stalled(start: Start, job: TrialJob) -> None:
+    beat = {"heartbeat": {"trial_id": "t1", "attempt": 1, "phase": "training"}}
+    program = (
+        f"{FIRST_LINE_THEN}beat = {beat!r}\n"
+        "for still in range(60):\n"
+        "    beat['heartbeat']['still_seconds'] = float(still)\n"
+        "    print(json.dumps(beat), flush=True)\n"
+        "    time.sleep(0.05)\n"
+    )
+    outcome = start(program).run(replace(job, stall_seconds=30.0))
+    assert outcome.failure is FailureKind.STALLED
+    assert outcome.detail == (
+        "its training process is alive and has stood still for 31 s while training "
+        "(workers.stall_seconds)"
+    )
+
+
+def test_a_worker_shows_what_it_has_and_why_it_is_unfit(
+    trainer: TrialProcess, job: TrialJob, start: Start
+) -> None:
+    artefacts = DirectoryStore(Path(job.artefacts))
+    artefacts.write(MARKER, b'{"marker": "this one"}')
+    requirements = Requirements(
+        libraries=("torch",), device="cpu", data=job.data, artefacts=job.artefacts
+    )
+    request = ProofRequest(requirements=requirements, marker="this one", versions={})
+    hello = trainer.prove(request)
+    assert (hello.unfit, hello.data, hello.device) == ("", job.data.digest, "cpu")
+    assert hello.memory_bytes > 0
+    for change, why in (
+        ({"marker": "another"}, "sees another folder under the run's path"),
+        ({"protocol": 0}, "install the same frnas on both"),
+        ({"versions": {"torch": "0.1"}}, "and the search was started with 0.1"),
+        ({"disk_bytes": 10**18}, "free some space"),
+    ):
+        assert why in trainer.prove(replace(request, **change)).unfit  # type: ignore[arg-type]
+    broken = start("import sys; sys.exit('libcudart.so.12: cannot open')").prove(request)
+    assert "exit code 1: libcudart.so.12: cannot open" in broken.unfit
 
 
 def test_what_libraries_print_does_not_pass_for_an_answer(
@@ -259,6 +377,7 @@ def test_a_kill_from_outside_is_a_lost_worker(start: Start, job: TrialJob, name:
     kill = f"{ready}os.kill(os.getpid(), signal.{name}); time.sleep(60)"
     outcome = start(f"{FIRST_LINE_THEN}{kill}").run(job)
     assert outcome.failure is FailureKind.WORKER_LOST
+    assert outcome.blamed is (Fault.WORKER if name == "SIGKILL" else Fault.CLUSTER)
     assert name in outcome.detail
 
 
@@ -373,9 +492,9 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_child(start: Start, job: Tria
 
 
 def test_the_time_is_measured_by_the_given_clock(start: Start, job: TrialJob) -> None:
-    seconds = iter([10.0, 13.5])
+    seconds = iter([10.0])
     process = start(f"{FIRST_LINE_THEN}sys.exit(1)")
-    outcome: TrialOutcome = process.run(job, clock=lambda: next(seconds))
+    outcome: TrialOutcome = process.run(job, clock=lambda: next(seconds, 13.5))
     assert outcome.seconds == 3.5
 
 

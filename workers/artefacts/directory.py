@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from results.atomic import TEMPORARY_NAME, replacing
+from workers.artefacts.digest import file_digest
 from workers.artefacts.store import checked_key
 
 _ABANDONED_AFTER_SECONDS = 3600.0
@@ -50,6 +51,13 @@ class DirectoryStore:
         path = self._path(key)
         path.stat()  # FileNotFoundError now, not in the middle of reading
         return path
+
+    def digest(self, key: str) -> str | None:
+        """Of the file's bytes; a folder has none."""
+        try:
+            return file_digest(self._path(key))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of the files below the folder."""

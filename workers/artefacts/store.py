@@ -55,6 +55,15 @@ class ArtefactStore(Protocol):
             OSError: The place cannot be read.
         """
 
+    def digest(self, key: str) -> str | None:
+        """The digest of an artefact's bytes as they are now, see `workers.artefacts.digest`.
+
+        None where there is none of this key.
+
+        Raises:
+            OSError: The place cannot be read.
+        """
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Key -> bytes of every artefact in a folder and below it; empty where there is none.
 

@@ -167,7 +167,7 @@ def synthetic_pack(settings: SyntheticSettings, cache_directory: Path) -> Path:
 
 def _is_readable(path: Path) -> bool:
     try:
-        fetched_pack(str(path))
+        fetched_pack(str(path), verify=True)
     except DataError:
         return False
     return True

@@ -27,7 +27,7 @@ def raw_pixel_baseline(
     """
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
-    fetched_pack(str(pack))  # its faults are told here, not by the process
+    fetched_pack(str(pack), verify=True)  # its faults are told here, not by the process
     question = {
         "pack": str(pack),
         "split": split,

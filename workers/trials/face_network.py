@@ -5,6 +5,7 @@ Read `run` from top to bottom; it is the story that ARCHITECTURE.md tells.
 
 from __future__ import annotations
 
+import functools
 import logging
 import platform
 import sys
@@ -21,18 +22,21 @@ from search_space.definition.decode import decode
 from workers.artefacts.registry import open_store
 from workers.artefacts.store import ArtefactStore
 from workers.data.packs.pack import Pack
-from workers.data.packs.stored import pack_of
+from workers.data.packs.stored import pack_of, require_intact_pack
 from workers.data.pictures import TrainingSet, choose_device, training_set
+from workers.errors import CheckpointError, CollapsedError, LeavingError
 from workers.evaluation.evaluate import Evaluation, evaluate
 from workers.models import ModelDescription, save_model
-from workers.settings import TrialJob
+from workers.settings import Split, TrialJob
 from workers.training.checkpoints import (
     Checkpoint,
+    FoundCheckpoint,
+    SavedCheckpoint,
     fingerprint,
-    latest_checkpoint,
-    load_checkpoint,
+    newest_checkpoint,
     save_checkpoint,
 )
+from workers.training.continuation import require_taken
 from workers.training.loop import Training, restore, start_training, to_checkpoint, train_epoch
 from workers.training.memory import (
     SMALLEST_PART,
@@ -46,11 +50,16 @@ from workers.training.throughput import milliseconds_per_image
 from workers.trials.constraints import require_within, size_costs
 from workers.trials.failures import failure_kind
 from workers.trials.function import Findings, Progress
+from workers.trials.watching import TrainingWatch
 
 logger = logging.getLogger(__name__)
 
 _OWN_THREADS = torch.get_num_threads()
 """What the process was started with; a job may want others."""
+
+_ON_THE_WAY: Split = "val"
+_FEW_REPLICATES = 100
+"""Nobody reads an interval on the way."""
 
 _MEASURED_COST = "milliseconds_per_image"
 
@@ -124,6 +133,7 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
     require_within(job.constraints, network_costs)
 
     training, n_splits = _trained(trial, progress, checkpoint, n_splits=memory.n_splits)
+    progress.advance("evaluating")
     evaluation = evaluate(
         training.evaluated_network,
         pack,
@@ -137,8 +147,9 @@ def run(job: TrialJob, progress: Progress, *, clock: Callable[[], float]) -> Fin
     used = {"bytes_needed": memory.bytes_needed, "n_splits": n_splits}
     course = _course(training, trial.data)
     metrics = {**evaluation.metrics, "training": course, "memory": used}
+    require_intact_pack(job.data)
     if job.model is not None:
-        save_model(
+        progress.artefacts |= save_model(
             trial.store, job.model, training.evaluated_network, _description(trial, metrics)
         )
     return _findings(evaluation, network_costs, job.objectives, metrics)
@@ -154,6 +165,7 @@ def _trained(
     """
     schedule = replace(trial.schedule, n_splits=n_splits)
     while True:
+        progress.advance("preparing")
         training = _begun(trial, checkpoint)
         try:
             _train(training, schedule, trial, progress)
@@ -188,17 +200,22 @@ def _begun(trial: _Trial, checkpoint: Checkpoint | None) -> Training:
 
 
 def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Progress) -> None:
-    """Train to the job's epochs; saves at the end, and now and then on the way."""
+    """Train to the job's epochs; saves at the end, now and then on the way, and to leave.
+
+    Raises:
+        LeavingError: The trial is to end before it is done; it has saved itself.
+    """
     job, clock = trial.job, trial.clock
     saved = clock()
+    watch = TrainingWatch(progress, schedule, n_epochs=job.request.epochs)
 
     def is_due() -> bool:
-        return clock() - saved >= job.training.checkpoint_seconds
+        watch.stepped(training)
+        return clock() - saved >= job.training.checkpoint_seconds or progress.is_to_leave()
 
     while training.epochs < job.request.epochs:
-        progress.epochs_trained += train_epoch(
-            training, trial.data, schedule=schedule, should_pause=is_due
-        )
+        is_whole = train_epoch(training, trial.data, schedule=schedule, should_pause=is_due)
+        progress.epochs_trained += is_whole
         logger.info(
             "trial %s: %d of %d epochs%s",
             job.request.trial_id,
@@ -206,12 +223,54 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
             job.request.epochs,
             f", loss {training.losses[-1]:.4g}" if training.losses else "",
         )
-        if training.epochs == job.request.epochs or is_due():
+        is_last = training.epochs == job.request.epochs
+        if is_whole:
+            watch.ended_epoch(training, {} if is_last else _costs_on_the_way(training, trial))
+        if is_last or is_due():
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
             )
-            progress.checkpoint = save_checkpoint(trial.store, job.checkpoints, checkpoint)
+            progress.advance("preparing")  # a large pack may still be read
+            require_intact_pack(job.data)  # before others go on from what was learned from it
+            _note(
+                progress,
+                save_checkpoint(
+                    trial.store, job.checkpoints, checkpoint, previous=progress.checkpoint
+                ),
+            )
             saved = clock()
+            watch.saved()
+            if progress.is_to_leave():
+                raise LeavingError(_left(training, job))
+
+
+def _left(training: Training, job: TrialJob) -> str:
+    within = f" and {training.steps} steps" if training.steps else ""
+    return (
+        f"told to end; saved after {training.epochs} of {job.request.epochs} epochs{within}, and "
+        "goes on from there"
+    )
+
+
+def _costs_on_the_way(training: Training, trial: _Trial) -> dict[str, float]:
+    """What an epoch's network costs on the validation split, where the run asks for it."""
+    job = trial.job
+    every = job.evaluation.every_epochs
+    if every is None or training.epochs % every:
+        return {}
+    settings = replace(job.evaluation, n_replicates=_FEW_REPLICATES, n_permutations=0)
+    try:
+        evaluation = evaluate(
+            training.evaluated_network,
+            trial.pack,
+            split=_ON_THE_WAY,
+            group=job.data.group,
+            settings=settings,
+            device=trial.data.pictures.device,
+        )
+    except CollapsedError:
+        return {}  # it may still recover
+    return {name: evaluation.costs[name] for name in job.objectives if name in evaluation.costs}
 
 
 def _helps_to_split(schedule: Schedule, error: Exception) -> bool:
@@ -221,13 +280,50 @@ def _helps_to_split(schedule: Schedule, error: Exception) -> bool:
 
 
 def _latest_checkpoint(trial: _Trial, progress: Progress) -> Checkpoint | None:
+    """The configuration's newest checkpoint that it can go on from, noted; None where none is.
+
+    Raises:
+        UnfitWorkerError: The job names one that this worker does not see.
+    """
     job = trial.job
-    key = latest_checkpoint(trial.store, job.checkpoints, up_to_epochs=job.request.epochs)
-    if key is None:
+    found = newest_checkpoint(
+        trial.store,
+        job.checkpoints,
+        expected_fingerprint=trial.fingerprint,
+        up_to_epochs=job.request.epochs,
+        resume_from=job.resume_from,
+        prove=functools.partial(_prove, trial),
+    )
+    if found is None:
         return None
-    checkpoint = load_checkpoint(trial.store, key, expected_fingerprint=trial.fingerprint)
-    progress.checkpoint = key
-    return checkpoint
+    _note(progress, found.file)
+    return found.checkpoint
+
+
+def _prove(trial: _Trial, found: FoundCheckpoint) -> None:
+    """Find out whether the training takes the checkpoint's states.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    job = trial.job
+    training = start_training(
+        trial.candidate, job.training, data=trial.data, seed=job.request.seed
+    )
+    try:
+        require_taken(training, found.checkpoint)
+    except CheckpointError as error:
+        place = trial.store.describe(found.file.key)
+        raise CheckpointError(
+            f"checkpoint {place} does not fit its training ({error}); remove it"
+        ) from error
+
+
+def _note(progress: Progress, file: SavedCheckpoint) -> None:
+    """Let the trial's outcome name the file as the last checkpoint."""
+    progress.artefacts.pop(progress.checkpoint or "", None)
+    progress.checkpoint = file.key
+    progress.artefacts[file.key] = file.digest
 
 
 def _memory_plan(trial: _Trial, checkpoint: Checkpoint | None) -> MemoryPlan:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import torch
 
-from results.trial import FailureKind
+from results.trial import FailureKind, Fault
 from search_space.errors import InvalidConfigurationError
 from workers.errors import (
     CheckpointError,
     CollapsedError,
     DataError,
+    LeavingError,
     NotEnoughMemoryError,
     TrainingDivergedError,
+    UnfitWorkerError,
 )
 
 _DETAIL_LINES = 12
@@ -27,6 +29,8 @@ _FAILURES: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (InvalidConfigurationError, FailureKind.INVALID_CONFIGURATION),
     (DataError, FailureKind.DATA_ERROR),
     (CheckpointError, FailureKind.DATA_ERROR),
+    (UnfitWorkerError, FailureKind.DATA_ERROR),
+    (LeavingError, FailureKind.WORKER_LOST),
 )
 
 
@@ -46,12 +50,14 @@ class Failure:
 
     kind: FailureKind
     detail: str
+    fault: Fault | None = None
 
 
 def failure_of(error: Exception) -> Failure:
     """What became of a trial that raised the error."""
     kind = failure_kind(error)
-    return Failure(kind=kind, detail=_detail(error, kind))
+    fault = Fault.CLUSTER if isinstance(error, LeavingError) else None
+    return Failure(kind=kind, detail=_detail(error, kind), fault=fault)
 
 
 def _detail(error: Exception, kind: FailureKind) -> str:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from results.objectives import NEEDS, OBJECTIVE_NAMES
-from workers.settings import FACE_NETWORK, EvaluationSettings, TrialJob
+from workers.settings import FACE_NETWORK, DataSettings, Device, EvaluationSettings
 from workers.trials.function import Requirements, TrialFunction
 
 if TYPE_CHECKING:
@@ -21,12 +21,9 @@ def _measured_on_faces(evaluation: EvaluationSettings) -> tuple[str, ...]:
     )
 
 
-def _needed_on_faces(job: TrialJob) -> Requirements:
+def _needed_on_faces(device: Device, data: DataSettings, artefacts: str) -> Requirements:
     return Requirements(
-        libraries=("torch", "torchvision", "timm"),
-        device=job.training.device,
-        data=job.data,
-        artefacts=job.artefacts,
+        libraries=("torch", "torchvision", "timm"), device=device, data=data, artefacts=artefacts
     )
 
 

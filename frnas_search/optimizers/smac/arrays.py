@@ -107,6 +107,10 @@ class VectorSpace:
                 break
         return np.concatenate(found) if found else np.empty((0, self.n_dimensions))
 
+    def sampled(self, n: int, generator: np.random.Generator) -> FloatArray:
+        """The legal ones of `n` draws as the priors say, shape (k, d); maybe none."""
+        return self.legal(self._draw_all(n, generator))
+
     def _draw_all(self, n: int, generator: np.random.Generator) -> FloatArray:
         state = np.random.RandomState(generator.integers(2**32))
         return np.stack(
@@ -153,15 +157,26 @@ class VectorSpace:
         }
         return [index for index in sorted(parents - children) if self._is_categorical[index]]
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is discrete and small enough for a list of all configurations."""
+        return self._all_values is not None
+
+    @cached_property
+    def _all_values(self) -> list[FloatArray] | None:
+        """The values of each hyperparameter; None where their combinations are too many."""
+        values = [_values(hyperparameter) for hyperparameter in self.space.values()]
+        known = [options for options in values if options is not None]
+        n = math.prod(len(options) for options in known)
+        return known if len(known) == len(values) and n <= _MOST_LISTED else None
+
     def enumerated(self, generator: np.random.Generator) -> FloatArray:
         """All configurations of a small discrete space in random order; more draws of another."""
-        values = [_values(hyperparameter) for hyperparameter in self.space.values()]
-        sizes = [0 if options is None else len(options) for options in values]
-        if 0 in sizes or math.prod(sizes) > _MOST_LISTED:
+        if self._all_values is None:
             return np.concatenate([self.draw(_N_INITIAL_DRAWS, generator) for _ in range(4)])
-        grid: FloatArray = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(
-            -1, len(sizes)
-        )
+        grid: FloatArray = np.stack(
+            np.meshgrid(*self._all_values, indexing="ij"), axis=-1
+        ).reshape(-1, self.n_dimensions)
         legal = self.legal(grid)
         _, first = np.unique(np.nan_to_num(legal, nan=-1.0), axis=0, return_index=True)
         return generator.permutation(legal[first])
@@ -186,10 +201,14 @@ class VectorSpace:
     def legal(self, vectors: FloatArray) -> FloatArray:
         """The vectors with what is inactive removed, without those that are forbidden."""
         vectors = self.activated(vectors)
+        return vectors[self.allowed(vectors)]
+
+    def allowed(self, vectors: FloatArray) -> BoolArray:
+        """Which of the activated vectors no clause forbids, shape (n,)."""
         forbidden = np.zeros(len(vectors), bool)
         for clause in self.space.forbidden_clauses:
             forbidden |= clause.is_forbidden_vector_array(vectors.T)
-        return vectors[~forbidden]
+        return ~forbidden
 
     def activated(self, vectors: FloatArray) -> FloatArray:
         """A copy with NaN where a condition says that a value has no meaning.
@@ -228,6 +247,24 @@ class VectorSpace:
         filled = np.where(is_active, parents, fresh)
         near = self._near(filled, fresh, generator, spread)
         return self.legal(np.where(changes, near, filled))
+
+    def crossed(
+        self, mothers: FloatArray, fathers: FloatArray, generator: np.random.Generator
+    ) -> FloatArray:
+        """One child of each pair, shape (n, d) or fewer where some are forbidden.
+
+        Every value is one of its parents', where one of them has any.
+
+        Args:
+            mothers: Shape (n, d).
+            fathers: Shape (n, d).
+            generator: What is drawn from.
+        """
+        fresh = self._draw_all(len(mothers), generator)
+        is_mothers = generator.random(mothers.shape) < 0.5
+        mixed = np.where(is_mothers, mothers, fathers)
+        mixed = np.where(np.isfinite(mixed), mixed, np.where(is_mothers, fathers, mothers))
+        return self.legal(np.where(np.isfinite(mixed), mixed, fresh))
 
     @cached_property
     def _is_free(self) -> BoolArray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from ConfigSpace import Configuration
 
+from frnas_search.optimizers.constraint import Accepts, judged
+from frnas_search.optimizers.feasible import Feasible
+from frnas_search.optimizers.vectors import plain_values
 from search_space.definition.space import plain
 
 if TYPE_CHECKING:
@@ -15,9 +18,14 @@ if TYPE_CHECKING:
     from results.pareto import FloatArray
     from results.trial import ConfigurationValue, Origin
 
+Values: TypeAlias = "dict[str, ConfigurationValue]"
+
 _N_DRAWN = 500
 _MOST_REFUSED = 2000
-"""Candidates in a row that may not be proposed, after which there is none."""
+"""Candidates in a row that may not be proposed, after which others are sought."""
+
+_LARGEST_CHUNK = 256
+"""Candidates that are judged at once; one at first, for that one nearly always will do."""
 
 
 def keys(vectors: FloatArray) -> list[bytes]:
@@ -58,15 +66,21 @@ class Candidates:
         space: Of the vectors.
         accepts: Whether a configuration, given by its values, may be proposed; a function of
             nothing else. None accepts every one.
+        seed: Of what is drawn where few are accepted.
     """
 
     def __init__(
-        self,
-        space: VectorSpace,
-        accepts: Callable[[Mapping[str, ConfigurationValue]], bool] | None = None,
+        self, space: VectorSpace, accepts: Accepts | None = None, *, seed: int = 0
     ) -> None:
         self.space = space
         self._accepts = accepts
+        self._feasible = Feasible(space, accepts, seed=seed)
+        self._without_any: frozenset[bytes] | None = None
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether anything of the space may not be proposed."""
+        return self._accepts is not None
 
     def first(
         self, batches: Iterable[FloatArray], known: FloatArray, origin: Origin
@@ -80,6 +94,44 @@ class Candidates:
         """
         return next(self.new(batches, known, origin), None)
 
+    def sought(
+        self, batches: Iterable[FloatArray], known: FloatArray, origin: Origin
+    ) -> Configuration | None:
+        """The first that is new and accepted, else whatever can be found of the space.
+
+        Args:
+            batches: As for `first`.
+            known: As for `first`.
+            origin: Why it is proposed.
+
+        Returns:
+            None when the space is used up, or nothing is found in spite of a large effort.
+        """
+        taken = frozenset(keys(known))
+        if taken == self._without_any:
+            return None
+        found = self.first(batches, known, origin)
+        found = found or self.first(self._feasible.sought(known), known, origin)
+        if found is None:
+            self._without_any = taken
+        return found
+
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is found; empty when the space is used up."""
+        return self._feasible.why_nothing()
+
+    def around(
+        self, wanted: FloatArray, known: FloatArray, generator: np.random.Generator
+    ) -> FloatArray:
+        """Vectors that are accepted, where those that are wanted are not; shape (n, d).
+
+        Args:
+            wanted: Shape (k, d); what good ones lie near, the best first.
+            known: Shape (k, d); what was proposed before.
+            generator: Of the draws.
+        """
+        return self._feasible.around(wanted, known, generator)
+
     def new(
         self, batches: Iterable[FloatArray], known: FloatArray, origin: Origin
     ) -> Iterator[Configuration]:
@@ -87,12 +139,10 @@ class Candidates:
         taken = set(keys(known))
         n_refused = 0
         for batch in batches:
-            for vector, found in zip(batch, keys(batch), strict=True):
-                if found in taken:
-                    continue
+            for vector, found, values in self._promising(batch, taken):
                 taken.add(found)
-                configuration = self._exact(vector, origin)
-                if configuration is None or not self._is_new(configuration, found, taken):
+                configuration = None if values is None else self._exact(vector, origin)
+                if configuration is None or not self._is_new(configuration, values, found, taken):
                     n_refused += 1
                     if n_refused >= _MOST_REFUSED:
                         return
@@ -101,17 +151,47 @@ class Candidates:
                 yield configuration
 
     def drawn(self, generator: np.random.Generator) -> Iterator[FloatArray]:
-        """Batches at random; at the end whatever can still be found."""
+        """Batches at random; at the end all of a small space, or more draws."""
         yield self.space.draw(_N_DRAWN, generator)
-        yield self.space.enumerated(generator)
+        if self._accepts is None or self.space.is_listed:  # else the search for them goes on
+            yield self.space.enumerated(generator)
 
-    def _is_new(self, configuration: Configuration, found: bytes, taken: set[bytes]) -> bool:
+    def _promising(
+        self, batch: FloatArray, taken: set[bytes]
+    ) -> Iterator[tuple[FloatArray, bytes, Values | None]]:
+        """Vectors that were not proposed yet, each with its key and, if accepted, its values."""
+        start, size = 0, 1
+        while start < len(batch):
+            vectors = batch[start : start + size]
+            found = keys(vectors)
+            new = [place for place, key in enumerate(found) if key not in taken]
+            for place, values in zip(new, self._accepted(vectors[new]), strict=True):
+                if found[place] not in taken:
+                    yield vectors[place], found[place], values
+            start, size = start + size, min(8 * size, _LARGEST_CHUNK)
+
+    def _accepted(self, vectors: FloatArray) -> list[Values | None]:
+        """The values of each vector, None of those that are not accepted."""
+        if self._accepts is None:
+            return [{} for _ in vectors]
+        values = plain_values(self.space.space, vectors)
+        is_accepted = judged(self._accepts, values).accepted.tolist()
+        return [
+            row if accepted else None for row, accepted in zip(values, is_accepted, strict=True)
+        ]
+
+    def _is_new(
+        self, configuration: Configuration, values: Values | None, found: bytes, taken: set[bytes]
+    ) -> bool:
         """Whether it is accepted, and as its values encode it not proposed before either."""
         exact = key_of(configuration)
         if exact != found and exact in taken:
             return False
         taken.add(exact)
-        return self._accepts is None or self._accepts(plain(configuration))
+        if self._accepts is None:
+            return True
+        final = plain(configuration)
+        return final == values or self._accepts(final)
 
     def _exact(self, vector: FloatArray, origin: Origin) -> Configuration | None:
         """By its values, as a replay makes it: the vector may differ from that in its last bits.

@@ -42,7 +42,9 @@ class CoveringDesign(AbstractInitialDesign):
         super().__init__(
             scenario, n_configs, max_ratio=1.0, additional_configs=list(additional_configs)
         )
-        self._candidates = candidates or Candidates(VectorSpace(scenario.configspace))
+        self._candidates = candidates or Candidates(
+            VectorSpace(scenario.configspace), seed=scenario.seed
+        )
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class CoveringDesign(AbstractInitialDesign):
         for number in range(self._n_configs):
             known = vectors_of(found, space.n_dimensions)
             batches = self._batches(number, np.random.default_rng([self._seed, number]))
-            configuration = self._candidates.first(batches, known, "initial")
+            configuration = self._candidates.sought(batches, known, "initial")
             if configuration is None:
                 break
             found.append(configuration)
@@ -80,7 +82,8 @@ class CoveringDesign(AbstractInitialDesign):
 
     def _batches(self, number: int, generator: np.random.Generator) -> Iterator[FloatArray]:
         yield self._candidates.space.initial_design(number, self._seed, generator)
-        yield from self._candidates.drawn(generator)
+        if not self._candidates.is_constrained:  # else what keeps within may be rarer than that
+            yield from self._candidates.drawn(generator)
 
 
 class CountedRandom(AbstractRandomDesign):

@@ -63,7 +63,7 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
         earlier: FloatArray | None = None,
     ) -> None:
         super().__init__(configspace, acquisition_function, challengers, seed)
-        self._candidates = candidates or Candidates(VectorSpace(configspace))
+        self._candidates = candidates or Candidates(VectorSpace(configspace), seed=seed)
         self._density_share = density_share
         self._limits = limits
         self._earlier = np.empty((0, len(configspace))) if earlier is None else earlier
@@ -97,11 +97,27 @@ class ArrayMaximizer(AbstractAcquisitionMaximizer):
             batch = self._dense(ranked, generator)
         else:
             batch = self._improving(ranked, known, generator)
-        new = self._candidates.new([batch], known, "model")
+        chosen = self._chosen(batch, known, n_points)
+        if not chosen and self._candidates.is_constrained:
+            chosen = self._chosen(self._rare(ranked, known, generator), known, n_points)
         # SMAC's list of challengers breaks on none; its selectors pass over what is known.
-        chosen = list(itertools.islice(new, n_points)) or previous_configs[-1:]
+        chosen = chosen or previous_configs[-1:]
         # Their order is all that is known of those that the density chose.
         return [(-float(n), each) for n, each in enumerate(chosen)]
+
+    def _chosen(self, batch: FloatArray, known: FloatArray, n: int) -> list[Configuration]:
+        return list(itertools.islice(self._candidates.new([batch], known, "model"), n))
+
+    def _rare(
+        self, ranked: FloatArray, known: FloatArray, generator: np.random.Generator
+    ) -> FloatArray:
+        """What may be proposed where hardly anything may, the most promising first, (n, d)."""
+        found = self._candidates.around(ranked[:_N_PARENTS], known, generator)
+        if len(found) == 0:
+            return found
+        best = found[np.argsort(-self._values(found), kind="stable")[:_N_PARENTS]]
+        found = np.vstack([found, self._candidates.around(best, known, generator)])
+        return found[np.argsort(-self._values(found), kind="stable")]
 
     def _ranked(self, known: FloatArray) -> FloatArray:
         """Configurations to begin from, the best first, shape (n, d).

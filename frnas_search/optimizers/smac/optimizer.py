@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import Configuration as SpaceConfiguration
@@ -22,6 +22,7 @@ from smac.runhistory.enumerations import StatusType
 
 from frnas_search.coordinator.optimizer import Proposal
 from frnas_search.errors import ReplayError
+from frnas_search.optimizers.constraint import Accepts
 from frnas_search.optimizers.engine import EngineSettings
 from frnas_search.optimizers.smac.arrays import VectorSpace, has_prior
 from frnas_search.optimizers.smac.candidates import Candidates, distinct
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 _WITHOUT_LIMIT = 10**7
 
 _ORIGINS: tuple[Origin, ...] = ("enqueued", "initial", "random", "model")
-
-Accepts: TypeAlias = Callable[[Mapping[str, bool | int | float | str]], bool]
 
 
 class AskedFacade:
@@ -155,12 +154,12 @@ class SmacOptimizer(AskedFacade):
         self._engine = engine or EngineSettings()
         self._space = uniform_space(space)
         wanted = max_costs or {}
+        vectors = VectorSpace(self._space, space if self._space is not space else None)
+        self._candidates = Candidates(vectors, accepts, seed=seed)
         setting = Setting(
             scenario=self._scenario(self._space, seed),
             engine=self._engine,
-            candidates=Candidates(
-                VectorSpace(self._space, space if self._space is not space else None), accepts
-            ),
+            candidates=self._candidates,
             eta=fidelity.eta,
             limits=np.array([_limit(objective, wanted) for objective in self._objectives]),
             enqueued=wanted_first(self._space, enqueued),
@@ -194,6 +193,10 @@ class SmacOptimizer(AskedFacade):
         self._facade.runhistory.add_running_trial(info)
         self._selector.asked(info.config)
         self._waiting[_key(proposal)] = info
+
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is proposed; empty when the space is used up."""
+        return self._candidates.why_nothing()
 
     def close(self) -> None:
         """End the thread and remove the scratch folder."""

@@ -42,7 +42,9 @@ class HistorySelector(ConfigSelector):
 
     def __init__(self, scenario: Scenario, *, candidates: Candidates | None = None) -> None:
         super().__init__(scenario, retrain_after=1)
-        self._candidates = candidates or Candidates(VectorSpace(scenario.configspace))
+        self._candidates = candidates or Candidates(
+            VectorSpace(scenario.configspace), seed=scenario.seed
+        )
         self._handed_out: list[Configuration] = []
         self._n_known = 0
         self._queue = ProposalQueue(
@@ -186,7 +188,7 @@ class HistorySelector(ConfigSelector):
         number = self._inform(past)
         vectors = vectors_of(known, self._candidates.space.n_dimensions)
         generator = np.random.default_rng([self._scenario.seed, number])
-        return self._candidates.first(self._candidates.drawn(generator), vectors, "random")
+        return self._candidates.sought(self._candidates.drawn(generator), vectors, "random")
 
 
 class _Events(Callback):

@@ -10,7 +10,7 @@ change the last bits of its forest, are off.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ConfigSpace import Configuration, ConfigurationSpace
@@ -21,11 +21,12 @@ from smac.main.config_selector import ConfigSelector
 from smac.main.exceptions import ConfigurationSpaceExhaustedException
 from smac.multi_objective import ParEGO
 
-from frnas_search.optimizers.smac.candidates import key_of
+from frnas_search.optimizers.constraint import Accepts
+from frnas_search.optimizers.smac.arrays import VectorSpace
+from frnas_search.optimizers.smac.candidates import Candidates, key_of, vectors_of
 from frnas_search.optimizers.smac.designs import meta_of_design
 from frnas_search.optimizers.smac.one_thread import one_thread
 from frnas_search.optimizers.smac.optimizer import (
-    Accepts,
     AskedFacade,
     ask_again,
     rungs_of,
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
 _N_CHALLENGERS, _N_LOCAL_SEARCHES = 10_000, 10
 """The facade's defaults."""
 
-_MOST_REFUSED = 2000
-"""Configurations in a row that are not accepted, after which there is none."""
+_MOST_REFUSED = 24
+"""Configurations in a row that are not accepted, after which one that is comes from elsewhere.
+
+SMAC knows no such constraints, and trains its forest once for every eight.
+"""
 
 
 class StockOptimizer(AskedFacade):
@@ -79,6 +83,7 @@ class StockOptimizer(AskedFacade):
         super().__init__(objectives, rungs_of(fidelity))
         own = uniform_space(space)
         scenario = self._scenario(own, seed)
+        self._candidates = Candidates(VectorSpace(own), accepts, seed=seed)
         self._facade = MultiFidelityFacade(
             scenario,
             intensifier=MultiFidelityFacade.get_intensifier(
@@ -88,7 +93,7 @@ class StockOptimizer(AskedFacade):
                 scenario, n_configs=n_initial, additional_configs=wanted_first(own, enqueued)
             ),
             acquisition_maximizer=_OrderedSearch(scenario),
-            config_selector=_Accepting(scenario, accepts or (lambda _: True)),
+            config_selector=_Accepting(scenario, accepts, self._candidates),
             multi_objective_algorithm=ParEGO(scenario) if len(self._objectives) > 1 else None,
             logging_level=False,
             overwrite=True,
@@ -103,6 +108,10 @@ class StockOptimizer(AskedFacade):
                 return super().ask()
         except ConfigurationSpaceExhaustedException:
             return None
+
+    def why_nothing(self) -> str:
+        """Why the search ends if nothing more is proposed; empty when the space is used up."""
+        return self._candidates.why_nothing()
 
     def restore(self, proposal: Proposal) -> None:
         """Ask for it again.
@@ -158,16 +167,33 @@ class _OrderedSearch(LocalAndSortedRandomSearch):
 class _Accepting(ConfigSelector):
     """SMAC's selector without configurations that may not be proposed."""
 
-    def __init__(self, scenario: Scenario, accepts: Accepts) -> None:
+    def __init__(
+        self, scenario: Scenario, accepts: Accepts | None, candidates: Candidates
+    ) -> None:
         super().__init__(scenario)
         self._accepts = accepts
+        self._candidates = candidates
+        self._yielded: list[Configuration] = []
 
     def __iter__(self) -> Iterator[Configuration]:
         n_refused = 0
-        for configuration in super().__iter__():
-            values: Mapping[str, bool | int | float | str] = plain(configuration)
-            n_refused = 0 if self._accepts(values) else n_refused + 1
-            if n_refused == 0:
-                yield configuration
-            elif n_refused >= _MOST_REFUSED:
+        for proposed in super().__iter__():
+            configuration: Configuration | None = proposed
+            if self._accepts is not None and not self._accepts(plain(proposed)):
+                n_refused += 1
+                if n_refused < _MOST_REFUSED:
+                    continue
+                configuration = self._found()
+            if configuration is None:
                 return
+            n_refused = 0
+            self._yielded.append(configuration)
+            yield configuration
+
+    def _found(self) -> Configuration | None:
+        """One that is accepted, at random as far as they are not too rare."""
+        known = vectors_of(self._yielded, self._candidates.space.n_dimensions)
+        found = self._candidates.sought([], known, "random")
+        if found is not None:
+            self._processed_configs.append(found)
+        return found

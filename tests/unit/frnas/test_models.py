@@ -20,5 +20,5 @@ def test_a_model_that_is_missing_is_told_with_those_that_are_there(tmp_path: Pat
 
 def test_a_damaged_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{")
-    with pytest.raises(frnas.errors.CheckpointError, match="no readable model in"):
+    with pytest.raises(frnas.errors.CheckpointError, match="no readable model"):
         frnas.load_model(tmp_path / "model.json")

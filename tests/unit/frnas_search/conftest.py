@@ -12,6 +12,7 @@ from frnas_search.coordinator.coordinator import Coordinator, StopSignal, Watche
 from frnas_search.coordinator.executor import InlineExecutor
 from frnas_search.coordinator.limits import Limits
 from frnas_search.coordinator.optimizer import Proposal
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.requests import RequestFactory
 from frnas_search.coordinator.state import SearchState
 from results.events import RunOpened
@@ -19,7 +20,7 @@ from results.objectives import objective
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome, TrialRequest
 from results.view import fold
-from tests.fakes import ScriptedOptimizer, doomed_job
+from tests.fakes import InMemoryArtefacts, ScriptedOptimizer, doomed_job
 from workers.settings import TrialJob
 
 RUNGS = (1, 3, 9)
@@ -78,6 +79,7 @@ class SearchBuilder:
     max_attempts: int = 3
     store: InMemoryStore = field(default_factory=InMemoryStore)
     stop: StopSignal = field(default_factory=StopSignal)
+    artefacts: InMemoryArtefacts = field(default_factory=InMemoryArtefacts)
 
     def __post_init__(self) -> None:
         seconds = itertools.count()
@@ -99,6 +101,7 @@ class SearchBuilder:
             store=self.store,
             view=view,
             requests=requests,
+            reception=Reception(artefacts=self.artefacts, pause=lambda _: None),
             make_job=job_of,
             limits=self.limits,
             watchers=self.watchers,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from frnas_search.telemetry import configure_logging, log_file
+from frnas_search.telemetry import configure_logging, log_file, quiet_libraries
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,13 @@ def test_a_log_file_is_appended_to(tmp_path: Path) -> None:
         "one",
         "two",
     ]
+
+
+def test_a_library_is_silent_also_where_a_part_of_it_has_a_level_of_its_own() -> None:
+    client = logging.getLogger("distributed.client")
+    client.setLevel(logging.WARNING)  # as Dask does while it is imported
+    stream = io.StringIO()
+    configure_logging(console=Console(file=stream), json_logs=True, stream=stream)
+    quiet_libraries()
+    client.error("Failed to reconnect")
+    assert stream.getvalue() == ""

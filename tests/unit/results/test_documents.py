@@ -5,18 +5,23 @@ import csv
 import io
 import itertools
 import json
+import math
+import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
+import results.documents
 from results.documents import (
+    Page,
     importance_document,
     pareto_csv,
     pareto_document,
     runs_document,
     status_document,
+    trial_listing,
     trials_document,
 )
 from results.errors import SelectionError
@@ -73,7 +78,7 @@ def test_the_front_is_printed_with_everything_that_the_schema_promises(busy) -> 
     ]
     assert document["event"] == 18
     assert document["updated"] == "2026-01-01T00:00:17Z"
-    assert document["trials"] == {"finished": 4, "failed": 1, "running": 1}
+    assert document["trials"] == {"finished": 4, "failed": 1, "running": 1, "lost": 0}
     assert document["data"] == {
         "digest": "dddddddd",
         "split": "val",
@@ -197,7 +202,7 @@ def test_the_status_tells_how_far_the_run_is(busy) -> None:
         )
     )
 
-    assert status["trials"] == {"finished": 4, "failed": 1, "running": 1}
+    assert status["trials"] == {"finished": 4, "failed": 1, "running": 1, "lost": 0}
     assert status["epochs_spent"] == 4 * 6 + 3
     assert status["gpu_seconds"] == 45.0
     assert status["wall_seconds"] == 17.0
@@ -266,7 +271,7 @@ def test_nothing_runs_in_a_run_that_stopped(busy) -> None:
     status = check(status_document(busy.view, run="lfw", state="stopped", limits={}))
     trials = check(trials_document(busy.view, run="lfw", state="stopped"))
 
-    assert front["trials"] == {"finished": 4, "failed": 1, "running": 0}
+    assert front["trials"] == {"finished": 4, "failed": 1, "running": 0, "lost": 0}
     assert [rung["running"] for rung in status["rungs"]] == [0, 0, 0]
     assert trials["trials"][-1]["state"] == "interrupted"
 
@@ -434,3 +439,90 @@ def test_the_importance_is_a_document(run) -> None:
     document = check(importance_document(found, run.view, run="lfw", seed=5))
     assert [each["name"] for each in document["objectives"]] == ["error", "rank_disparity"]
     assert (document["trials"], document["seed"]) == (20, 5)
+
+
+MANY = (
+    "error",
+    "rank_disparity",
+    "log_rank_disparity",
+    "disparity",
+    "worst_group_error",
+    "ratio",
+    "rank_ratio",
+    "error_ratio",
+    "accuracy_std",
+    "min_max_gap",
+)
+
+
+@pytest.fixture
+def many(new_run):
+    """Thirty points of a front in ten objectives, and as many of a lower rung."""
+    run = new_run().open(objectives=MANY)
+    objectives = run.view.objectives
+    chance = random.Random(0)
+    for number in range(60):
+        run.ask(number, rung=number % 2 + 1)
+        row = [abs(chance.gauss(0.0, 1.0)) for _ in objectives]
+        length = math.sqrt(sum(value**2 for value in row))
+        costs = {o.name: o.reference * v / length for o, v in zip(objectives, row, strict=True)}
+        outcome = TrialOutcome(trial_id=f"t{number:04d}", attempt=1, costs=costs)
+        run.log(Told(outcome=outcome))
+    return run
+
+
+def test_an_estimated_volume_has_its_error_in_the_documents_and_an_exact_one_none(
+    many, busy
+) -> None:
+    view = many.view
+    front, status = pareto(view), status_of(view)
+    lower = pareto(view, rung=1)
+
+    assert front["hypervolume_error"] == status["hypervolume_error"] == view.hypervolume_error
+    for document in (front, lower):
+        assert 0.0 < document["hypervolume_error"] < 0.1 * document["hypervolume"]
+    assert "hypervolume_error" not in pareto(busy.view)
+    assert "hypervolume_error" not in status_of(busy.view)
+
+
+def status_of(view: RunView) -> dict[str, Any]:
+    return check(status_document(view, run="lfw", state="running", limits={}))
+
+
+def test_progress_of_long_fronts_leaves_points_out_and_says_so(
+    many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = status_of(many.view)
+    monkeypatch.setattr(results.documents, "_MOST_IDS", 60)
+    short = status_of(many.view)
+
+    kept, left_out = short["progress"], short["progress_left_out"]
+    assert "progress_left_out" not in whole
+    assert len(kept) + left_out == len(whole["progress"]) == 30
+    assert kept[0] == whole["progress"][0]
+    assert kept[-1] == whole["progress"][-1]
+    assert all(point in whole["progress"] for point in kept)
+    assert sum(len(point["front"]) for point in kept) <= 60 + len(kept[-1]["front"])
+
+
+def test_a_page_of_trials_is_a_part_of_the_whole(busy) -> None:
+    whole = check(trials_document(busy.view, run="lfw"))
+    assert (whole["total"], whole["offset"], whole["next_offset"]) == (6, 0, None)
+
+    for offset, limit, following in ((0, 4, 4), (4, 4, None), (1, 1, 2), (9, 2, None)):
+        page = check(trials_document(busy.view, run="lfw", page=Page(offset=offset, limit=limit)))
+        assert page["trials"] == whole["trials"][offset : offset + limit]
+        assert (page["total"], page["next_offset"]) == (6, following)
+    failed = trials_document(busy.view, run="lfw", failed_only=True, page=Page(limit=1))
+    assert (failed["total"], failed["next_offset"]) == (1, None)
+
+
+def test_a_listing_is_of_the_event_that_it_names_whatever_is_applied_later(busy) -> None:
+    view = busy.view
+    listing = trial_listing(view, run="lfw", page=Page(limit=3))
+    before = listing.document()
+    busy.trial(7, 0.1, 0.1)
+    for logged in busy.store.read(after=view.last_sequence):
+        view.apply(logged)
+
+    assert listing.document() == before

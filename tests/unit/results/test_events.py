@@ -153,6 +153,8 @@ def test_the_kinds_on_disk_do_not_change() -> None:
         "asked",
         "attempt_lost",
         "ended",
+        "epochs_trained",
+        "given_up",
         "limits_changed",
         "recalled",
         "resumed",
@@ -163,6 +165,7 @@ def test_the_kinds_on_disk_do_not_change() -> None:
         "submitted",
         "told",
         "warm_started",
+        "worker_judged",
     ]
 
 

@@ -257,3 +257,60 @@ def test_no_sum_is_ever_negative_and_what_is_spent_is_all_that_ended(
         waste = log.ledger.waste()
         assert all(each >= -1e-9 for each in waste if each is not None)
         assert log.ledger.seconds == pytest.approx(sum(waste[:4]))
+
+
+def jumping(seconds: float) -> str:
+    """A wall clock that is set forward by a day at 15 s, and back by two at 40 s."""
+    jump = 0 if seconds < 15 else 86_400 if seconds < 40 else -86_400
+    time = START + timedelta(seconds=seconds + jump)
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def test_a_wall_clock_that_jumps_changes_nothing() -> None:
+    log, ledger = Log(), Ledger()
+
+    def both(seconds: float, event: Event) -> None:
+        log.at(seconds, event)
+        ledger.apply(
+            LoggedEvent(
+                sequence=log.n_events,
+                time=jumping(seconds),
+                event=event,
+                elapsed_seconds=100 + seconds,
+            )
+        )
+
+    request = TrialRequest(
+        trial_id="t1", config_id="c1", configuration={}, rung=0, epochs=3, seed=0
+    )
+    told = TrialOutcome(
+        trial_id="t1", attempt=2, costs={"error": 0.5}, seconds=12.0, epochs_trained=3
+    )
+    both(0, SlotsChanged(n_slots=2))
+    both(10, Asked(request=request))
+    both(10, Submitted(trial_id="t1", attempt=1))
+    both(20, Submitted(trial_id="t1", attempt=2))  # as in logs that do not tell the loss
+    both(45, Told(outcome=told))
+    both(50, Ended(state="stopped", reason=""))
+    assert ledger.waste() == log.ledger.waste() == Waste(12.0, 0.0, 10.0, 0.0, 0.0, 78.0)
+
+
+def test_clocks_of_two_writers_are_not_compared() -> None:
+    ledger = Ledger()
+    events: list[tuple[float, float, Event]] = [
+        (0, 0, SlotsChanged(n_slots=1)),
+        (10, 10, Submitted(trial_id="t1", attempt=1)),
+        (30, 30, StopRequested(reason="")),
+        (500, 1, Resumed(reissued=("t1",), versions={})),
+        (501, 2, SlotsChanged(n_slots=1)),
+        (504, 5, StopRequested(reason="")),
+    ]
+    request = TrialRequest(
+        trial_id="t1", config_id="c1", configuration={}, rung=0, epochs=3, seed=0
+    )
+    ledger.apply(LoggedEvent(sequence=1, time=jumping(0), event=Asked(request=request)))
+    for number, (wall, elapsed, event) in enumerate(events, start=2):
+        time = (START + timedelta(seconds=wall)).isoformat()
+        ledger.apply(LoggedEvent(sequence=number, time=time, event=event, elapsed_seconds=elapsed))
+    waste = ledger.waste()
+    assert (waste.lost, waste.waiting) == (20.0, 13.0)

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
 import pytest
 
-from results.errors import RunLockedError
+from results.errors import RunDirectoryError, RunLockedError
 from results.lock import is_locked, lock_path, run_lock
 
 HOLDER = """
@@ -84,3 +85,12 @@ def test_a_reader_that_looks_at_the_wrong_moment_does_not_turn_a_writer_away(
 def test_looking_at_a_run_that_was_never_locked_makes_no_file(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_a_lock_that_is_no_file_is_told(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(lock_path(tmp_path))
+    with pytest.raises(RunDirectoryError, match=r"lock: .*; (it is a folder.*)?remove it"):
+        is_locked(tmp_path)
+    with pytest.raises(RunDirectoryError, match="remove it"), run_lock(tmp_path):
+        pass

@@ -14,6 +14,7 @@ from results.events import (
     Asked,
     AttemptLost,
     Ended,
+    Event,
     LimitsChanged,
     LoggedEvent,
     Resumed,
@@ -373,3 +374,20 @@ def test_folding_does_not_change_the_events(run) -> None:
     assert events == copies
     assert all(isinstance(logged, LoggedEvent) for logged in events)
     assert isinstance(events[-1].event, Told)
+
+
+def test_wall_time_is_told_by_the_writers_clock_where_it_is_known(run) -> None:
+    def at(time: str, elapsed: float, event: Event) -> None:
+        run.store.append(event, time=time, elapsed_seconds=elapsed)
+
+    at("2026-01-01T12:00:00Z", 5.0, StopRequested(reason="first of its writer"))
+    before = run.view.wall_seconds
+    at("2026-01-02T12:00:03Z", 8.0, StopRequested(reason="set forward by a day"))
+    at("2025-12-01T12:00:00Z", 10.5, StopRequested(reason="set back by a month"))
+    assert run.view.wall_seconds == before + 5.5
+    now = "2030-01-01T00:00:00Z"
+    assert run.view.wall_seconds_at(now, 12.5) == before + 7.5
+    at("2026-01-01T12:00:00Z", 0.5, Resumed(reissued=(), versions={}))
+    at("2026-01-05T12:00:00Z", 2.0, Ended(state="finished", reason=""))
+    assert run.view.wall_seconds == before + 7.0
+    assert run.view.wall_seconds_at(now, 100.0) == before + 7.0

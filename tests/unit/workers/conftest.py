@@ -14,6 +14,14 @@ N_TRAIN, N_VAL, N_TEST, N_IMAGES = 8, 24, 4, 4
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Packs that tests verify are not remembered in the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Tiny networks on several threads only wait for each other."""
     n_threads = torch.get_num_threads()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from workers.data.formats.text_lines import composed
 from workers.errors import DataError
 
 _PATH_NAMES = ("path", "file", "filename", "image", "image_id")
 _IDENTITY_NAMES = ("identity", "identity_id", "class_id", "person", "subject")
 _SPLIT_NAMES = ("split", "partition")
+_MAX_COLUMNS = 1_000
+_MAX_VALUES = 20_000_000
+# Long enough for the header of any table that is not refused.
+_HEAD = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,35 +66,53 @@ def read_table(data: bytes, place: str) -> tuple[list[str], list[tuple[int, list
         DataError: It is no table, a column occurs twice, or a row has more or fewer values.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = composed(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(
             f"{place}: not UTF-8 at byte {error.start}; save the table as UTF-8"
         ) from None
     if not text.strip():
         raise DataError(f"{place}: empty; give a header line and one line for each image")
-    lines = io.StringIO(text, newline="")
-    delimiter = max(",;\t", key=next(iter(text.splitlines())).count)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        records = [(reader.line_num, [value.strip() for value in record]) for record in reader]
-    except csv.Error as error:
-        raise DataError(
-            f"{place}, line {reader.line_num}: not a CSV table ({error}); check its quotes"
-        ) from None
-    header = records[0][1]
+    delimiter = max(",;\t", key=next(iter(text[:_HEAD].splitlines())).count)
+    records = _records(text, delimiter, place)
+    _, header = next(records)
     _check_header(header, place)
-    rows = [(line, record) for line, record in records[1:] if any(record)]
-    for line, record in rows:
+    rows: list[tuple[int, list[str]]] = []
+    for line, record in records:
+        if not any(record):
+            continue
         if len(record) != len(header):
             raise DataError(
                 f"{place}, line {line}: {len(record)} values for {len(header)} columns; "
                 "quote values that contain the separator"
             )
+        rows.append((line, record))
+        if len(rows) * len(header) > _MAX_VALUES:
+            raise DataError(
+                f"{place}: has more than {_MAX_VALUES:,} values; leave out columns or split it"
+            )
     return header, rows
 
 
+def _records(text: str, delimiter: str, place: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row's line and values, one by one, so that a table too large is found out early."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for record in reader:
+            yield reader.line_num, [value.strip() for value in record]
+    except csv.Error as error:
+        raise DataError(
+            f"{place}, line {reader.line_num}: not a CSV table ({error}); check its quotes"
+        ) from None
+
+
 def _check_header(header: Sequence[str], place: str) -> None:
+    if len(header) > _MAX_COLUMNS:
+        raise DataError(
+            f"{place}: has {len(header):,} columns; a table of people has at most "
+            f"{_MAX_COLUMNS:,}, so keep the ones that are wanted"
+        )
     for name in header:
         if header.count(name) > 1:
             raise DataError(f"{place}: column {name!r} occurs twice; rename one")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from workers.data.formats.text_lines import numbered_lines, short
 from workers.errors import DataError
 
 N_FOLDS = 10
+_MAX_FOLDS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,9 +49,16 @@ class PairList:
     def renumbered(self, numbers: npt.NDArray[np.int64]) -> PairList:
         """The pairs with picture `i` called `numbers[i]`; a pair with a -1 is left out."""
         first, second = numbers[self.first], numbers[self.second]
-        kept = (first >= 0) & (second >= 0)
+        renumbered = replace(self, first=first, second=second)
+        return renumbered.chosen((first >= 0) & (second >= 0))
+
+    def chosen(self, kept: npt.NDArray[np.bool_]) -> PairList:
+        """Some of the pairs; `kept` is bool (n_pairs,)."""
         return PairList(
-            first=first[kept], second=second[kept], same=self.same[kept], fold=self.fold[kept]
+            first=self.first[kept],
+            second=self.second[kept],
+            same=self.same[kept],
+            fold=self.fold[kept],
         )
 
 
@@ -108,6 +116,8 @@ def _announced(values: Sequence[str], place: str) -> tuple[int, int]:
     n_folds, n_pairs = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
     if not n_folds or not n_pairs:
         raise DataError(f"{place}: announces no pairs; copy the list again")
+    if n_folds > _MAX_FOLDS:
+        raise DataError(f"{place}: announces {n_folds:,} folds; there are at most {_MAX_FOLDS:,}")
     return n_folds, n_pairs
 
 
@@ -147,6 +157,21 @@ def even_folds(n_pairs: int) -> npt.NDArray[np.int64]:
     """Ten stretches of a list, equal but for one pair: int64 (n_pairs,)."""
     parts = np.array_split(np.arange(n_pairs), N_FOLDS)
     return np.repeat(np.arange(N_FOLDS, dtype=np.int64), [len(part) for part in parts])
+
+
+def dealt_folds(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """At most ten folds, int64 (n_pairs,), with as many pairs of each kind in one as in another.
+
+    Args:
+        same: bool (n_pairs,). Pairs of each kind come in the list's order.
+    """
+    rarer = min((n for n in (int(same.sum()), int((~same).sum())) if n), default=0)
+    n_folds = min(N_FOLDS, max(rarer, 1))
+    fold = np.zeros(len(same), np.int64)
+    for kind in (same, ~same):
+        rows = np.flatnonzero(kind)
+        fold[rows] = np.arange(len(rows)) * n_folds // max(len(rows), 1)
+    return fold
 
 
 def index_pairs(named: NamedPairs, numbers: Mapping[str, int]) -> tuple[PairList, list[str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from workers.data.sources.source import FaceRow, listed
+from workers.data.packs.account import Gap, listed
+from workers.data.sources.source import FaceRow
 from workers.data.splits import assign_splits
 from workers.errors import DataError
 from workers.settings import Split
@@ -24,11 +25,15 @@ class Curated:
         rows: Sorted by identity, each identity's in the source's order.
         labels: Identity -> column -> label, empty where unknown; in alphabetical order.
         warnings: What was decided that people should know.
+        picture_gaps: The rows of people who were dropped, with the reason.
+        people_gaps: These people.
     """
 
     rows: Sequence[FaceRow]
     labels: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...]
+    picture_gaps: tuple[Gap, ...] = ()
+    people_gaps: tuple[Gap, ...] = ()
 
 
 def choose_columns(
@@ -130,15 +135,16 @@ def curate(
     by_identity: dict[str, list[FaceRow]] = defaultdict(list)
     for row in rows:
         by_identity[row.identity].append(row)
-    warnings: list[str] = []
+    dropping = _Dropping(by_identity=by_identity)
+    warnings = dropping.warnings
     few = [name for name, own in by_identity.items() if len(own) < min_images]
-    _drop(by_identity, few, f"have fewer than {min_images} images", warnings)
+    dropping.drop(few, f"have fewer than {min_images} images")
     labels: dict[str, dict[str, str]] = {name: {} for name in sorted(by_identity)}
     for column in columns:
-        _assign_majority_labels(by_identity, labels, column, warnings)
+        _assign_majority_labels(dropping, labels, column)
         unknown = [name for name in by_identity if not labels[name][column]]
         if require_labels:
-            _drop(by_identity, unknown, f"have no known {column!r}", warnings)
+            dropping.drop(unknown, f"have no known {column!r}")
         elif unknown:
             warnings.append(
                 f"{len(unknown)} identities have no known {column!r}: {listed(unknown)}"
@@ -150,39 +156,49 @@ def curate(
         rows=[row for name in kept for row in by_identity[name]],
         labels={name: labels[name] for name in kept},
         warnings=tuple(warnings),
+        picture_gaps=tuple(dropping.picture_gaps),
+        people_gaps=tuple(dropping.people_gaps),
     )
 
 
-def _drop(
-    by_identity: dict[str, list[FaceRow]], names: Sequence[str], why: str, warnings: list[str]
-) -> None:
-    if not names:
-        return
-    warnings.append(f"{len(names)} identities {why} and were left out: {listed(names)}")
-    for name in names:
-        del by_identity[name]
+@dataclass(slots=True, kw_only=True)
+class _Dropping:
+    """People left, and what is said of those who are not."""
+
+    by_identity: dict[str, list[FaceRow]]
+    warnings: list[str] = field(default_factory=list)
+    picture_gaps: list[Gap] = field(default_factory=list)
+    people_gaps: list[Gap] = field(default_factory=list)
+
+    def drop(self, names: Sequence[str], why: str) -> None:
+        if not names:
+            return
+        self.warnings.append(f"{len(names)} identities {why} and were left out: {listed(names)}")
+        pictures = [row.source for name in names for row in self.by_identity[name]]
+        reason = f"are of people who {why}"
+        self.picture_gaps.append(Gap(reason=reason, names=pictures, kind="chosen"))
+        self.people_gaps.append(Gap(reason=why, names=names, kind="chosen"))
+        for name in names:
+            del self.by_identity[name]
 
 
 def _assign_majority_labels(
-    by_identity: dict[str, list[FaceRow]],
-    labels: Mapping[str, dict[str, str]],
-    column: str,
-    warnings: list[str],
+    dropping: _Dropping, labels: Mapping[str, dict[str, str]], column: str
 ) -> None:
     """Write each identity's label of one column; drop those at a tie."""
     outvoted: list[str] = []
     tied: list[str] = []
-    for name, rows in by_identity.items():
+    for name, rows in dropping.by_identity.items():
         votes = Counter(row.labels[column] for row in rows if row.labels[column]).most_common(2)
         labels[name][column] = votes[0][0] if votes else ""
         if len(votes) == 2:
             (tied if votes[0][1] == votes[1][1] else outvoted).append(name)
     if outvoted:
-        warnings.append(
+        dropping.warnings.append(
             f"{len(outvoted)} identities have conflicting {column!r}; the majority decided: "
             f"{listed(outvoted)}"
         )
-    _drop(by_identity, tied, f"have as many images of one {column!r} as of another", warnings)
+    dropping.drop(tied, f"have as many images of one {column!r} as of another")
 
 
 def choose_splits(

@@ -33,27 +33,35 @@ BROKEN = (
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY_MODES = ("1", "L", "LA", "F", *_DEEP_MODES)
 _AHEAD_PER_THREAD = 8
+_STRIP = 256
+MIN_CONTRAST = 16
+"""Of 255. A blank picture has the noise of its compression, and one of 12 bits that some program
+took for 16 at most 15."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def to_array(image: Image.Image, *, channels: int, size: int) -> ByteArray:
+def to_array(image: Image.Image, *, channels: int, size: int, white_bits: int = 16) -> ByteArray:
     """The centre square of the picture, shape (channels, size, size).
 
     Resized with a Lanczos filter as wide as the step, so that shrinking does not alias; turned
     upright first when the camera said so.
 
     Args:
-        image: Deep grey pictures count as 16 bits, which is how Pillow opens them.
+        image: Deep grey pictures are opened by Pillow as 16 bits, however many the camera had.
         channels: 1 for grey, 3 for red, green and blue.
         size: Height and width in pixels.
+        white_bits: 8..16; deep pixels count as numbers of so many bits.
 
     Raises:
         ValueError: The pixels are floating-point numbers, of which nobody knows what white is.
     """
     ImageOps.exif_transpose(image, in_place=True)
-    converted = _shallow(image).convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    shallow = _shallow(image, white_bits)
+    # A conversion to what it is already would be another copy of a large picture.
+    converted = shallow if shallow.mode == mode else shallow.convert(mode)
     side = min(converted.size)
     left, top = (converted.width - side) / 2, (converted.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -63,21 +71,46 @@ def to_array(image: Image.Image, *, channels: int, size: int) -> ByteArray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _shallow(image: Image.Image) -> Image.Image:
+def _shallow(image: Image.Image, white_bits: int) -> Image.Image:
     """The picture with at most 8 bits a channel; Pillow's own conversion clips at 255."""
     if image.mode == "F":
         raise ValueError("floating-point pixels; save the picture with 8 bits")
-    if image.mode not in _DEEP_MODES:
+    if not is_deep(image):
         return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    values = np.asarray(image) >> (white_bits - 8)
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the picture is grey with more than 8 bits a pixel."""
+    return image.mode in _DEEP_MODES
+
+
+def uniform_fault(pixels: ByteArray) -> str:
+    """What to say of a picture on which nothing can be seen; empty of any other.
+
+    Args:
+        pixels: Shape (channels, height, width).
+    """
+    lowest, highest = pixels.min((1, 2)), pixels.max((1, 2))
+    if int((highest - lowest).max()) >= MIN_CONTRAST:
+        return ""
+    darkest, lightest = int(lowest.min()), int(highest.max())
+    return f"nothing can be seen: all its pixels lie between {darkest} and {lightest} of 255"
 
 
 def is_grey(image: Image.Image) -> bool:
     """Whether the picture has no colour, also when it is stored as a colour picture."""
     if image.mode in _GREY_MODES:
         return True
-    pixels = np.asarray(image.convert("RGB"))
-    return bool((pixels == pixels[:, :, :1]).all())
+    colour = image if image.mode == "RGB" else image.convert("RGB")
+    # In strips, for a picture may be large and is mostly told from its first.
+    for top in range(0, colour.height, _STRIP):
+        box = (0, top, colour.width, min(top + _STRIP, colour.height))
+        pixels = np.asarray(colour.crop(box))
+        if (pixels != pixels[:, :, :1]).any():
+            return False
+    return True
 
 
 def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
-from PIL import UnidentifiedImageError
 
-from workers.data.importing.balance import balance_warnings
+from workers.data.formats.bounded_file import check_regular
+from workers.data.formats.text_lines import composed
+from workers.data.importing.accounting import Losses, check_gaps, losses_of
 from workers.data.importing.curation import (
     Curated,
     base_columns,
@@ -23,28 +24,27 @@ from workers.data.importing.curation import (
     curate,
     intersect,
 )
-from workers.data.importing.decoding import BROKEN, map_ahead, to_array
+from workers.data.importing.decoding_memory import DecodingMemory
+from workers.data.importing.pair_rows import lost_pairs, with_pairs
 from workers.data.importing.picture_format import PictureFormat, choose_format
+from workers.data.importing.picture_reading import PictureReading
 from workers.data.importing.split_file import read_split_file, with_splits
-from workers.data.packs.partial import PartialPack, resuming
+from workers.data.importing.tally import Progress, Tally
+from workers.data.packs.account import Account, Gap
+from workers.data.packs.partial import resuming
 from workers.data.packs.table import (
     SPLITS,
     UNKNOWN,
-    BoolArray,
-    ByteArray,
     GroupColumn,
     PackTable,
-    keep_rows,
     names_json,
 )
-from workers.data.packs.writing import Content, front_bytes, reporting, write_front
-from workers.data.sources.pack_settings import PackSettings
+from workers.data.packs.writing import front_bytes, reporting, write_front
+from workers.data.sources.pack_settings import DEFAULT_LEFT_OUT_FRACTION, PackSettings
 from workers.data.sources.registry import open_source
-from workers.data.sources.source import FaceRow, FaceSource, listed
+from workers.data.sources.source import FaceRow, FaceSource
 from workers.errors import DataError
 from workers.settings import Split
-
-Progress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class PackReport:
         n_images: Images in the pack.
         broken: Pictures that could not be read and are not in it -> why.
         warnings: What was decided that people should know; the pack keeps them too.
+        account: What the source announced and what became of it; likewise.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class PackReport:
     n_images: int
     broken: Mapping[str, str]
     warnings: tuple[str, ...]
+    account: Account | None = None
 
 
 def pack_source(
@@ -91,29 +93,44 @@ def pack_source(
     check_out(out, overwrite=overwrite)
     if source.exists() and out.exists() and out.samefile(source):
         raise DataError(f"{out}: is the source itself; choose another name for the pack")
-    with open_source(source, settings.labels, pairs=settings.pairs, form=settings.form) as faces:
+    settings = replace(settings, groups=_composed(settings.groups))
+    with open_source(
+        source,
+        settings.labels,
+        pairs=settings.pairs,
+        form=settings.form,
+        memory_bytes=settings.memory_bytes,
+    ) as faces:
         warnings = list(faces.warnings)
         with _prefixed_errors(faces.columns_place or str(source)):
             columns = _columns(faces, settings, warnings)
         with _prefixed_errors(str(source)):
-            table, rows = _table_and_rows(faces, settings, columns, warnings)
-        form = choose_format(faces, rows, size=settings.size, colour=settings.colour)
+            planned = _planned(faces, settings, columns, warnings)
+        table, rows, losses = planned.table, planned.rows, planned.losses
+        memory = DecodingMemory(settings.memory_bytes)
+        form = choose_format(
+            faces, rows, size=settings.size, colour=settings.colour, memory=memory
+        )
         warnings += form.warnings
+        reading = PictureReading(faces=faces, rows=rows, form=form, memory=memory)
+        reading.look_for_white()
         made = {**table.settings, "source": str(source), "size": form.size}
         table = replace(table, settings={**made, "channels": form.channels})
-        tally = _Tally(rows=rows, table=table, warnings=warnings)
+        tally = Tally(rows=rows, table=table, warnings=warnings, losses=losses)
         image_bytes = form.channels * form.size**2
         with reporting(out, image_bytes * len(rows)):
             out.parent.mkdir(parents=True, exist_ok=True)
             with resuming(
                 out,
-                key=_key(source, table, form),
+                key=_key(source, table, form, settings.memory_bytes),
                 front_bytes=front_bytes(table, form.shape),
                 row_bytes=image_bytes,
             ) as partial:
-                pictures = _decode(faces, rows[partial.n_rows :], form)
+                pictures = reading.pictures(rows[partial.n_rows :])
                 with closing(pictures), _prefixed_errors(str(source)):
                     tally.count(pictures, partial, progress)
+                    if reading.white is not None and reading.white.sentence():
+                        warnings.append(reading.white.sentence())
                     content = tally.conclude(partial)
                     digest = write_front(partial.stream, table, form.shape, content)
     return PackReport(
@@ -122,16 +139,25 @@ def pack_source(
         n_images=int(content.kept.sum()),
         broken={rows[row].source: why for row, why in partial.faults.items()},
         warnings=tuple(warnings),
+        account=content.account,
     )
 
 
-def _key(source: Path, table: PackTable, form: PictureFormat) -> str:
-    """Another source, other settings or another table is another pack and starts anew."""
+def _composed(groups: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if groups is None else tuple(map(composed, groups))
+
+
+def _key(source: Path, table: PackTable, form: PictureFormat, memory_bytes: int) -> str:
+    """Another source, other settings or another table is another pack and starts anew.
+
+    With more memory a picture may be read that was too large before.
+    """
     stat = source.stat()
     made = {
         "source": [str(source.resolve()), stat.st_size, stat.st_mtime_ns],
         "settings": table.settings,
         "shape": form.shape,
+        "memory_bytes": memory_bytes,
         "names": names_json(
             table.identities, {name: column.labels for name, column in table.groups.items()}
         ),
@@ -152,6 +178,8 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the new file a name such as faces.pack")
+    if out.exists():
+        check_regular(out, "choose another name for the pack")
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists already; choose another name or add --overwrite")
 
@@ -165,15 +193,23 @@ def _prefixed_errors(place: str) -> Iterator[None]:
         raise DataError(f"{place}: {error}") from None
 
 
-def _table_and_rows(
-    faces: FaceSource, settings: PackSettings, columns: Sequence[str], warnings: list[str]
-) -> tuple[PackTable, Sequence[FaceRow]]:
+class _Planned(NamedTuple):
     """Everything about the pack but the pictures; the rows are the table's."""
-    rows = faces.rows
+
+    table: PackTable
+    rows: Sequence[FaceRow]
+    losses: Losses
+
+
+def _planned(
+    faces: FaceSource, settings: PackSettings, columns: Sequence[str], warnings: list[str]
+) -> _Planned:
+    rows, losses = faces.rows, losses_of(faces)
     if settings.splits is not None:
         given = read_split_file(settings.splits)
         rows, more = with_splits(rows, given, str(settings.splits))
         warnings += more
+        losses = _with_split_losses(faces, given, settings.splits)
     min_images = settings.min_images or (2 if faces.pairs is None else 1)
     curated = curate(
         rows,
@@ -182,6 +218,8 @@ def _table_and_rows(
         require_labels=settings.groups is not None,
     )
     warnings += curated.warnings
+    losses.pictures += curated.picture_gaps
+    losses.people += curated.people_gaps
     curated = intersect(curated, columns, faces.columns)
     max_val = settings.max_val_identities or faces.max_val_identities
     splits = choose_splits(
@@ -193,7 +231,32 @@ def _table_and_rows(
     )
     how = replace(settings, min_images=min_images, max_val_identities=max_val)
     table = _table(curated, columns, splits, _recorded(how, columns, curated.rows))
-    return _with_pairs(table, faces, curated.rows, warnings), curated.rows
+    table = with_pairs(table, faces, curated.rows, warnings)
+    losses.pairs.append(lost_pairs(faces, curated.rows))
+    check_gaps(losses, limit=settings.max_left_out_fraction)
+    return _Planned(table, curated.rows, losses)
+
+
+def _with_split_losses(faces: FaceSource, given: Mapping[str, Split], file: Path) -> Losses:
+    """With the people whom the split file does not list, and those whom only it does.
+
+    The file may be of a larger set, so neither is missing.
+    """
+    present = dict.fromkeys(row.identity for row in faces.rows)
+    absent = Gap(
+        reason=f"are listed in {file.name} and not in the source",
+        names=[name for name in given if name not in present],
+        kind="chosen",
+    )
+    losses = losses_of(replace(faces, people_gaps=(*faces.people_gaps, absent)))
+    reason = f"have no split in {file.name}"
+    left = [name for name in present if name not in given]
+    pictures = [row.source for row in faces.rows if row.identity not in given]
+    losses.people.append(Gap(reason=reason, names=left, kind="chosen"))
+    losses.pictures.append(
+        Gap(reason=f"are of people who {reason}", names=pictures, kind="chosen")
+    )
+    return losses
 
 
 def _columns(faces: FaceSource, settings: PackSettings, warnings: list[str]) -> tuple[str, ...]:
@@ -206,28 +269,6 @@ def _columns(faces: FaceSource, settings: PackSettings, warnings: list[str]) -> 
     chosen, more = choose_columns(faces.rows, columns, settings.groups)
     warnings += more
     return chosen
-
-
-def _with_pairs(
-    table: PackTable, faces: FaceSource, rows: Sequence[FaceRow], warnings: list[str]
-) -> PackTable:
-    """The table with the source's pairs, by row instead of by position."""
-    if faces.pairs is None:
-        return table
-    numbers = np.full(len(faces.rows), -1, np.int64)
-    numbers[[row.position for row in rows]] = np.arange(len(rows))
-    pairs = faces.pairs.renumbered(numbers)
-    n_lost = len(faces.pairs) - len(pairs)
-    if n_lost:
-        warnings.append(f"{n_lost} pairs have a picture that was left out, and so were they")
-    trains = table.split == SPLITS.index("train")
-    n_training = int((trains[pairs.first] | trains[pairs.second]).sum())
-    if n_training:
-        warnings.append(
-            f"{n_training} of {len(pairs)} pairs have a picture of somebody who trains; verify "
-            "with a pack of its own (--val 0 --test 1), or leave these pairs out"
-        )
-    return replace(table, pairs=pairs)
 
 
 def _recorded(
@@ -251,6 +292,8 @@ def _recorded(
         "max_broken_fraction": settings.max_broken_fraction,
         "pillow": PIL.__version__,
     }
+    if settings.max_left_out_fraction != DEFAULT_LEFT_OUT_FRACTION:
+        recorded["max_left_out_fraction"] = settings.max_left_out_fraction
     if settings.splits is not None:
         recorded["splits_file"] = str(settings.splits)
     if settings.pairs is not None:
@@ -283,93 +326,3 @@ def _table(
         sources=[row.source for row in rows],
         settings=recorded,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Picture:
-    """A picture after decoding: pixels, or a fault that says why there are none."""
-
-    pixels: ByteArray | None
-    fault: str = ""
-    is_enlarged: bool = False
-
-
-def _decode(
-    faces: FaceSource, rows: Sequence[FaceRow], form: PictureFormat
-) -> Generator[_Picture, None, None]:
-    def decode(row: FaceRow) -> _Picture:
-        try:
-            image = faces.read(row)
-            is_enlarged = min(image.size) < form.size
-            pixels = to_array(image, channels=form.channels, size=form.size)
-        except BROKEN as error:
-            return _Picture(pixels=None, fault=_failure_reason(error))
-        return _Picture(pixels=pixels, is_enlarged=is_enlarged)
-
-    yield from map_ahead(decode, rows)
-
-
-def _failure_reason(error: Exception) -> str:
-    """What is wrong with a picture; the same words for the same fault."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known format"
-    return str(error) or type(error).__name__
-
-
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """Counts pictures on their way into the pack.
-
-    Attributes:
-        warnings: Added to once the last picture has passed.
-    """
-
-    rows: Sequence[FaceRow]
-    table: PackTable
-    warnings: list[str]
-
-    def count(
-        self, pictures: Iterable[_Picture], partial: PartialPack, progress: Progress | None
-    ) -> None:
-        """Put each picture into the pack.
-
-        Raises:
-            DataError: Too many are broken.
-        """
-        limit = self.table.settings["max_broken_fraction"]
-        n_allowed = int(limit * len(self.rows))
-        for picture in pictures:
-            partial.add(picture.pixels, fault=picture.fault, enlarged=int(picture.is_enlarged))
-            if len(partial.faults) > n_allowed:
-                raise DataError(
-                    f"more than {limit:.3g} of the {len(self.rows)} pictures cannot be read: "
-                    f"{self._listed(partial)}; repair them or raise --max-broken"
-                )
-            if progress is not None:
-                progress(partial.n_rows, len(self.rows))
-
-    def _listed(self, partial: PartialPack) -> str:
-        return listed(f"{self.rows[row].source} ({why})" for row, why in partial.faults.items())
-
-    def conclude(self, partial: PartialPack) -> Content:
-        """What was written, with the last warnings."""
-        if partial.faults:
-            self.warnings.append(
-                f"{len(partial.faults)} pictures cannot be read and were left out: "
-                f"{self._listed(partial)}"
-            )
-        if partial.n_enlarged:
-            self.warnings.append(f"{partial.n_enlarged} pictures are smaller and were enlarged")
-        kept = partial.kept()
-        n_images = np.bincount(self.table.identity[kept], minlength=len(self.table.identities))
-        self._report(n_images == 0, "lost every picture and are not in the pack")
-        min_images = self.table.settings["min_images"]
-        is_short = (n_images > 0) & (n_images < min_images)
-        self._report(is_short, f"have fewer than {min_images} images that can be read")
-        self.warnings += balance_warnings(keep_rows(self.table, kept))
-        return Content(kept=kept, image_digest=partial.image_digest, warnings=self.warnings)
-
-    def _report(self, chosen: BoolArray, what: str) -> None:
-        if chosen.any():
-            names = [self.table.identities[index] for index in np.flatnonzero(chosen).tolist()]
-            self.warnings.append(f"{len(names)} identities {what}: {listed(names)}")

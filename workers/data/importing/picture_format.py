@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from workers.data.importing.decoding import BROKEN, is_grey, map_ahead
-from workers.data.sources.pack_settings import Colour
+from workers.data.importing.decoding import BROKEN, is_deep, is_grey, map_ahead
+from workers.data.importing.decoding_memory import DecodingMemory
+from workers.data.sources.pack_settings import DEFAULT_MEMORY_BYTES, Colour
 from workers.data.sources.source import FaceRow, FaceSource
 
 LARGEST_OWN_SIZE = 112
@@ -35,7 +36,12 @@ class PictureFormat:
 
 
 def choose_format(
-    source: FaceSource, rows: Sequence[FaceRow], *, size: int | None, colour: Colour
+    source: FaceSource,
+    rows: Sequence[FaceRow],
+    *,
+    size: int | None,
+    colour: Colour,
+    memory: DecodingMemory | None = None,
 ) -> PictureFormat:
     """Fill in what was not chosen by looking at up to 200 pictures, evenly spread over `rows`.
 
@@ -45,10 +51,11 @@ def choose_format(
         size: Pixels; None takes the middle one of the sample's shorter sides, at most 112 (the
             usual size in face recognition), so that pictures are shrunk but not blown up.
         colour: `auto` is grey where every picture of the sample is, also when stored as colour.
+        memory: What pictures may take meanwhile; None allows the usual.
     """
     if size is not None and colour != "auto":
         return PictureFormat(size=size, channels=1 if colour == "grey" else 3)
-    looks = _look(source, rows)
+    looks = _look(source, rows, memory or DecodingMemory(DEFAULT_MEMORY_BYTES))
     own_size = median_low([side for side, _ in looks]) if looks else LARGEST_OWN_SIZE
     n_grey = sum(grey for _, grey in looks)
     is_colour = colour == "colour" or (colour == "auto" and n_grey < len(looks))
@@ -65,16 +72,34 @@ def choose_format(
     )
 
 
-def _look(source: FaceSource, rows: Sequence[FaceRow]) -> list[tuple[int, bool]]:
+def _look(
+    source: FaceSource, rows: Sequence[FaceRow], memory: DecodingMemory
+) -> list[tuple[int, bool]]:
     """Shorter side in pixels, and whether it is grey, of each picture that can be read."""
 
     def look(row: FaceRow) -> tuple[int, bool] | None:
         try:
-            image = source.read(row)
-            return min(image.size), is_grey(image)
+            with memory.opened(source, row) as image:
+                return min(image.size), is_grey(image)
         except BROKEN:
             return None
 
+    return [seen for seen in map_ahead(look, _sample(rows)) if seen is not None]
+
+
+def _sample(rows: Sequence[FaceRow]) -> list[FaceRow]:
     n_looked_at = min(len(rows), _SAMPLE)
-    sample = [rows[i * len(rows) // n_looked_at] for i in range(n_looked_at)]
-    return [seen for seen in map_ahead(look, sample) if seen is not None]
+    return [rows[i * len(rows) // n_looked_at] for i in range(n_looked_at)]
+
+
+def has_deep_pictures(source: FaceSource, rows: Sequence[FaceRow], memory: DecodingMemory) -> bool:
+    """Whether one of up to 200 pictures is grey with more than 8 bits; decodes none."""
+
+    def is_one(row: FaceRow) -> bool:
+        try:
+            with memory.read(source, row) as image:
+                return is_deep(image)
+        except BROKEN:
+            return False
+
+    return any(map_ahead(is_one, _sample(rows)))

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from results.atomic import write_text_atomically
+from workers.data.formats.bounded_file import read_list
 from workers.data.formats.label_table import read_table
+from workers.data.packs.account import listed
 from workers.data.packs.pack import SPLITS, Pack
-from workers.data.sources.source import FaceRow, listed, parse_split
+from workers.data.sources.source import FaceRow, parse_split
 from workers.errors import DataError
 from workers.settings import Split
 
@@ -25,11 +27,7 @@ def read_split_file(path: Path) -> dict[str, Split]:
         DataError: There is no such file, it is no such table, or it puts an identity into two
             splits; the line is named.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    return parse_split_file(data, str(path))
+    return parse_split_file(read_list(path), str(path))
 
 
 def parse_split_file(data: bytes, place: str) -> dict[str, Split]:

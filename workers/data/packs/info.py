@@ -12,6 +12,9 @@ from workers.data.formats.pairs import PairList
 from workers.data.packs.pack import Pack, pack_faults
 from workers.data.packs.table import SPLITS, UNKNOWN, BoolArray, GroupColumn
 
+# By any digest, in a pack from before headers had one.
+_OLDER_UNCOVERED = ("settings", "warnings", "layout")
+
 Document: TypeAlias = dict[str, Any]
 
 
@@ -20,13 +23,14 @@ def pack_info(pack: Pack, *, is_verified: bool = False) -> Document:
 
     Args:
         pack: The pack.
-        is_verified: Whether `open_pack` compared the images with the digest.
+        is_verified: Whether the images were read and compared with the digest, now or before.
     """
     return {
         "schema": "frnas.pack-info/1",
         "path": str(pack.path),
         "digest": pack.digest,
         "verified": is_verified,
+        "not_covered": [] if pack.has_header_digest else list(_OLDER_UNCOVERED),
         "splits_digest": pack.splits_digest,
         "size": pack.size,
         "channels": pack.channels,
@@ -36,6 +40,7 @@ def pack_info(pack: Pack, *, is_verified: bool = False) -> Document:
         "pairs": None if pack.pairs is None else _pairs(pack.pairs),
         "settings": dict(pack.settings),
         "warnings": list(pack.warnings),
+        "account": None if pack.account is None else dict(pack.account),
     }
 
 

@@ -8,30 +8,33 @@ A pack is one safetensors file (format `frnas.pack/1`) with the tensors
     sources         uint8 (n_bytes,)    one line of UTF-8 for each image
     images          uint8 (n_images, channels, size, size)
 
-and the metadata `format`, `digest`, `splits_digest`, `names`, `settings` and `warnings`, the last
-three as JSON.
+and the metadata `format`, `digest`, `splits_digest`, `header_digest`, `names`, `settings`,
+`warnings` and, if somebody counted, `account`, the last four as JSON.
 A pack with pairs to verify (`frnas.pairs`) has four tensors more, rows of the pack and their fold:
 
     pairs.first, pairs.second  int32 (n_pairs,)
     pairs.same                 uint8 (n_pairs,)   1 where both show one person
     pairs.fold                 int16 (n_pairs,)
 
-The digest covers all but the settings and the warnings; `splits_digest` covers the splits alone.
+The digest covers all tensors and the names; `splits_digest` covers the splits alone, and
+`header_digest` every byte before the tensors. Packs from before there was a `header_digest` are
+read; nothing covers their settings, their warnings and the layout of their tensors.
 An identity lies in one split only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from workers.data.formats.pairs import PairList
+from workers.data.packs.account import parse_account
+from workers.data.packs.integrity import FileState, changed, file_state, require_intact
 from workers.data.packs.table import (
     FORMAT,
     SPLITS,
@@ -41,12 +44,10 @@ from workers.data.packs.table import (
     IdentityArray,
     IndexArray,
     PackTable,
-    content_digest,
-    names_json,
     splits_digest,
 )
-from workers.data.packs.tensor_file import Array, TensorFile, open_tensor_file
-from workers.data.packs.writing import column_names, write_pack
+from workers.data.packs.tensor_file import HEADER_DIGEST, Array, TensorFile, read_tensor_file
+from workers.data.packs.writing import write_pack
 from workers.errors import DataError
 from workers.settings import Split
 
@@ -62,7 +63,8 @@ __all__ = [
     "write_pack",
 ]
 
-_CHUNK_BYTES = 1 << 24
+# Of packs without a digest of their header.
+_OLDER_METADATA = {"format", "digest", "splits_digest", "names", "settings", "warnings"}
 # What a header of the right form with other things in it leads to.
 _DAMAGE = (
     KeyError,
@@ -89,7 +91,11 @@ class Pack:
         warnings: What its maker should have been told.
         source_lines: The sources as stored; see `sources`.
         splits_digest: sha256 of who is in which split, 64 hexadecimal digits.
+        state: The file that was opened, as of when it was.
+        has_header_digest: Whether a digest covers settings, warnings and layout, too.
         pairs: Pairs to verify, by row; None where the pack has none.
+        account: What the source announced and what became of it, as `workers.data.packs.account`
+            writes it; None in packs of sources that nobody counted.
     """
 
     path: Path
@@ -103,7 +109,10 @@ class Pack:
     warnings: tuple[str, ...]
     source_lines: ByteArray
     splits_digest: str
+    state: FileState
+    has_header_digest: bool = True
     pairs: PairList | None = None
+    account: Mapping[str, Any] | None = None
 
     @property
     def channels(self) -> int:
@@ -141,7 +150,8 @@ def open_pack(path: Path, *, verify: bool = False) -> Pack:
         DataError: There is no pack, or it is damaged, of another version or contradicts itself.
     """
     try:
-        tensors = open_tensor_file(path)
+        with path.open("rb") as stream:
+            return _opened(stream, path, verify=verify)
     except FileNotFoundError:
         raise DataError(f"{path}: no such pack; make one with `frnas data pack`") from None
     except IsADirectoryError:
@@ -150,17 +160,23 @@ def open_pack(path: Path, *, verify: bool = False) -> Pack:
         ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the file") from None
+
+
+def _opened(stream: BinaryIO, path: Path, *, verify: bool) -> Pack:
+    state = file_state(stream.fileno())
+    tensors = read_tensor_file(stream, path)
     _check_format(path, tensors.metadata)
+    _check_header(tensors)
     try:
-        pack = _build(tensors)
+        pack = _build(tensors, state)
     except _DAMAGE as error:
         raise DataError(f"{path}: damaged pack ({error}); pack it again") from None
     _check_one_split(pack)
-    if verify and _digest(tensors) != pack.digest:
-        raise DataError(
-            f"{path}: the content does not match its digest {pack.digest[:12]}…; "
-            "copy or pack it again"
-        )
+    if verify:
+        require_intact(tensors, stream)
+    # Its tensors are mapped by name: it must be one file that was read, from first to last.
+    if not file_state(path).is_unchanged_since(state):
+        raise changed(path)
     return pack
 
 
@@ -175,7 +191,22 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
         )
 
 
-def _build(tensors: TensorFile) -> Pack:
+def _check_header(tensors: TensorFile) -> None:
+    metadata = tensors.metadata
+    if not tensors.has_intact_header:
+        raise DataError(
+            f"{tensors.path}: the header does not match its digest "
+            f"{str(metadata[HEADER_DIGEST])[:12]}…; copy or pack it again"
+        )
+    strange = sorted(set(metadata) - _OLDER_METADATA)
+    if HEADER_DIGEST not in metadata and strange:
+        raise DataError(
+            f"{tensors.path}: damaged pack (no version wrote {strange[0]!r} into a header); "
+            "copy or pack it again"
+        )
+
+
+def _build(tensors: TensorFile, state: FileState) -> Pack:
     names = json.loads(tensors.metadata["names"])
     identity, split = tensors.load("identity"), tensors.load("split")
     images = np.asarray(tensors.map("images"))
@@ -196,8 +227,16 @@ def _build(tensors: TensorFile) -> Pack:
         warnings=tuple(json.loads(tensors.metadata["warnings"])),
         source_lines=np.asarray(tensors.map("sources")),
         splits_digest=_splits_digest(tensors, identity, identities, split),
+        state=state,
+        has_header_digest=HEADER_DIGEST in tensors.metadata,
         pairs=_build_pairs(tensors, len(images)),
+        account=_build_account(tensors),
     )
+
+
+def _build_account(tensors: TensorFile) -> Mapping[str, Any] | None:
+    text = tensors.metadata.get("account")
+    return None if text is None else parse_account(text)
 
 
 def _splits_digest(
@@ -255,23 +294,6 @@ def _check_one_split(pack: Pack) -> None:
             f"{pack.path}: identity {pack.identities[torn[0]]!r} has images in {found}; "
             "give every identity one split and pack again"
         )
-
-
-def _digest(tensors: TensorFile) -> str:
-    names = json.loads(tensors.metadata["names"])
-    has_pairs = "pairs.first" in tensors.entries
-    columns = column_names(list(names["groups"]), has_pairs=has_pairs)
-    image_digest = hashlib.sha256()
-    entry = tensors.entries["images"]
-    with tensors.path.open("rb") as stream:
-        stream.seek(entry.offset)
-        while chunk := stream.read(_CHUNK_BYTES):
-            image_digest.update(chunk)
-    return content_digest(
-        names_json(names["identities"], names["groups"]),
-        [tensors.map(column).tobytes() for column in columns],
-        image_digest.digest(),
-    )
 
 
 def pack_faults(pack: Pack, group: str) -> list[str]:

@@ -8,9 +8,11 @@ faces.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,11 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "I16": np.dtype("<i2"),
     "I32": np.dtype("<i4"),
 }
+HEADER_DIGEST = "header_digest"
+"""In the metadata: sha256 of the header's own bytes, with zeros where this digest stands."""
+NO_DIGEST = "0" * 64
+# Quotation marks within a text are escaped, so this is found where it is meant only.
+_SEAL = re.compile(rb'(?<!\\)"header_digest": "([0-9a-f]{64})"')
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -54,11 +61,16 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorFile:
-    """The header of a safetensors file that is as long as its header says."""
+    """The header of a safetensors file that is as long as its header says.
+
+    Attributes:
+        has_intact_header: False where the header has a digest, which is of another header.
+    """
 
     path: Path
     metadata: Mapping[str, str]
     entries: Mapping[str, TensorEntry]
+    has_intact_header: bool = True
 
     def map(self, name: str) -> Array:
         """The tensor called `name`, memory-mapped and read only.
@@ -104,6 +116,7 @@ def encode_header(
     Args:
         entries: Every tensor, with offsets from the beginning of all tensors.
         metadata: Free text, as safetensors allows it; halves of surrogate pairs become `?`.
+            A `header_digest` is replaced by that of the header, see `HEADER_DIGEST`.
         n_bytes: Bytes the result must have; None takes the next multiple of 8.
 
     Raises:
@@ -122,7 +135,7 @@ def encode_header(
     if len(text) + _LENGTH_BYTES > wanted:
         raise ValueError(f"a header of {len(text)} bytes does not fit into {wanted} bytes")
     padded = text.ljust(wanted - _LENGTH_BYTES, b" ")
-    return len(padded).to_bytes(_LENGTH_BYTES, "little") + padded
+    return _sealed(len(padded).to_bytes(_LENGTH_BYTES, "little") + padded)
 
 
 def open_tensor_file(path: Path) -> TensorFile:
@@ -133,9 +146,25 @@ def open_tensor_file(path: Path) -> TensorFile:
         OSError: The file cannot be read.
     """
     with path.open("rb") as stream:
-        file_bytes = os.fstat(stream.fileno()).st_size
-        header, start = _read_header(stream, path, file_bytes)
+        return read_tensor_file(stream, path)
+
+
+def read_tensor_file(stream: BinaryIO, path: Path) -> TensorFile:
+    """As `open_tensor_file`, of a file that is open already.
+
+    Raises:
+        DataError, OSError: As there.
+    """
+    stream.seek(0)
+    file_bytes = os.fstat(stream.fileno()).st_size
+    text, header = _read_header(stream, path, file_bytes)
+    start = _LENGTH_BYTES + len(text)
     metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) for text in metadata.values()
+    ):
+        raise _foreign(path)
+    is_intact = _is_intact(len(text).to_bytes(_LENGTH_BYTES, "little") + text, metadata)
     try:
         entries = {name: _entry(name, value, start) for name, value in header.items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -146,11 +175,34 @@ def open_tensor_file(path: Path) -> TensorFile:
             f"{path}: truncated or overwritten, {file_bytes:,} bytes instead of {end:,}; "
             "copy or pack it again"
         )
-    return TensorFile(path=path, metadata=metadata, entries=entries)
+    return TensorFile(path=path, metadata=metadata, entries=entries, has_intact_header=is_intact)
 
 
-def _read_header(stream: BinaryIO, path: Path, file_bytes: int) -> tuple[dict[str, Any], int]:
-    """The JSON header and the byte at which the tensors begin."""
+def _sealed(header: bytes) -> bytes:
+    """The header with its digest in the place that was kept for it, if any."""
+    found = _SEAL.search(header)
+    if found is None:
+        return header
+    return header[: found.start(1)] + _seal(header, found) + header[found.end(1) :]
+
+
+def _seal(header: bytes, found: re.Match[bytes]) -> bytes:
+    """64 hexadecimal digits, of all bytes of the header with zeros in the digits' place."""
+    digest = hashlib.sha256(header[: found.start(1)])
+    digest.update(NO_DIGEST.encode())
+    digest.update(header[found.end(1) :])
+    return digest.hexdigest().encode()
+
+
+def _is_intact(header: bytes, metadata: Mapping[str, str]) -> bool:
+    if HEADER_DIGEST not in metadata:
+        return True
+    found = _SEAL.search(header)
+    return found is not None and _seal(header, found) == found[1]
+
+
+def _read_header(stream: BinaryIO, path: Path, file_bytes: int) -> tuple[bytes, dict[str, Any]]:
+    """The header's text, and what it says."""
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
     if file_bytes < _LENGTH_BYTES or not 2 <= length <= _MAX_HEADER_BYTES:
         raise _foreign(path)
@@ -163,7 +215,7 @@ def _read_header(stream: BinaryIO, path: Path, file_bytes: int) -> tuple[dict[st
         raise _foreign(path) from None
     if not isinstance(header, dict):
         raise _foreign(path)
-    return header, _LENGTH_BYTES + length
+    return text, header
 
 
 def _entry(name: str, value: Mapping[str, Any], start: int) -> TensorEntry:

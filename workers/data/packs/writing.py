@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from workers.artefacts.directory import DirectoryStore
+from workers.data.packs.account import Account, account_json
 from workers.data.packs.table import (
     FORMAT,
     BoolArray,
@@ -29,11 +30,19 @@ from workers.data.packs.table import (
     names_json,
     splits_digest,
 )
-from workers.data.packs.tensor_file import Array, TensorEntry, encode_header, lay_out
+from workers.data.packs.tensor_file import (
+    HEADER_DIGEST,
+    NO_DIGEST,
+    Array,
+    TensorEntry,
+    encode_header,
+    lay_out,
+)
 from workers.errors import DataError
 
 _WARNING_BYTES = 65_536
-_NO_DIGEST = "0" * 64
+_ACCOUNT_BYTES = 12_288
+"""Of the warnings' room, so that a pack begun before is as large as one begun now."""
 PAIR_ROWS = ("first", "second")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -102,11 +111,13 @@ class Content:
         kept: Shape (n_rows,); which rows of the table have an image.
         image_digest: sha256 of the images as stored.
         warnings: What people should know; those at the end are left out where the room ends.
+        account: What the source announced and what became of it; None where nobody counted.
     """
 
     kept: BoolArray
     image_digest: bytes
     warnings: Sequence[str]
+    account: Account | None = None
 
 
 def write_front(
@@ -133,7 +144,7 @@ def write_front(
     digest = content_digest(names, parts, content.image_digest)
     header_bytes = room - sum(map(len, parts))
     entries = _entries(columns, (len(table.identity), *shape))
-    header = _header(entries, _metadata(table, names, digest), content.warnings, header_bytes)
+    header = _header(entries, _metadata(table, names, digest), content, header_bytes)
     stream.seek(0)
     stream.writelines([header, *parts])
     return digest
@@ -148,7 +159,7 @@ def front_bytes(table: PackTable, shape: tuple[int, int, int]) -> int:
     """
     columns = _columns(table)
     entries = _entries(columns, (len(table.identity), *shape))
-    header = encode_header(entries, _metadata(table, _names(table), _NO_DIGEST))
+    header = encode_header(entries, _metadata(table, _names(table), NO_DIGEST))
     return len(header) + _WARNING_BYTES + sum(values.nbytes for _, values in columns)
 
 
@@ -199,20 +210,27 @@ def _metadata(table: PackTable, names: str, digest: str) -> dict[str, str]:
         "names": names,
         "settings": settings,
         "splits_digest": splits_digest(table.identity, table.identities, table.split),
+        HEADER_DIGEST: NO_DIGEST,
     }
 
 
 def _header(
     entries: Sequence[TensorEntry],
     metadata: dict[str, str],
-    warnings: Sequence[str],
+    content: Content,
     n_bytes: int,
 ) -> bytes:
-    """The header with as many of the warnings as there is room for."""
+    """The header with the account, and as many of the warnings as there is room for."""
+    room = _WARNING_BYTES - 64
+    if content.account is not None:
+        account = account_json(content.account, _ACCOUNT_BYTES)
+        metadata = {**metadata, "account": account}
+        room -= 64 + 2 * len(account.encode("utf-8", "replace"))
+    warnings = content.warnings
     for n_warnings in range(len(warnings), -1, -1):
         text = json.dumps(list(warnings[:n_warnings]), ensure_ascii=False)
         # Escaping within the header at most doubles the text.
-        if len(text.encode("utf-8", "replace")) * 2 < _WARNING_BYTES - 64:
+        if len(text.encode("utf-8", "replace")) * 2 < room:
             return encode_header(entries, {**metadata, "warnings": text}, n_bytes=n_bytes)
     raise AssertionError("an empty list of warnings always fits")
 

@@ -8,8 +8,14 @@ from pathlib import PurePosixPath
 from statistics import median_low
 
 from workers.data.sources.picture_store import PictureStore
-from workers.data.sources.source import FaceRow, FaceSource, listed
-from workers.data.sources.stored import opener, require_rows
+from workers.data.sources.source import FaceRow, FaceSource
+from workers.data.sources.stored import (
+    are_mostly,
+    odd_names,
+    opener,
+    require_rows,
+    with_odd_names,
+)
 
 AGE_BINS = ((30, "0-29"), (45, "30-44"), (60, "45-59"), (1000, "60+"))
 """Each bin ends below its first number."""
@@ -18,8 +24,8 @@ _STEM = re.compile(r"\d+_(?P<name>.+)_(?P<age>\d{1,3})_(?P<sex>[mf])", re.ASCII 
 
 
 def is_agedb(store: PictureStore) -> bool:
-    """Whether all pictures are called like AgeDB's."""
-    return bool(store.pictures) and all(_match(name) for name in store.pictures)
+    """Whether most pictures are called like AgeDB's."""
+    return are_mostly(store.pictures, lambda name: _match(name) is not None)
 
 
 def read_agedb(store: PictureStore, source: str) -> FaceSource:
@@ -46,13 +52,8 @@ def read_agedb(store: PictureStore, source: str) -> FaceSource:
         for position, (name, match) in enumerate(matches)
     ]
     require_rows(rows, source, "12_AlGore_45_m.jpg")
-    others = [name for name in store.pictures if not _match(name)]
-    warnings = (
-        (f"{len(others)} pictures have no name of AgeDB and were left out: {listed(others)}",)
-        if others
-        else ()
-    )
-    return FaceSource(rows=rows, columns=("gender", "age"), read=opener(store), warnings=warnings)
+    faces = FaceSource(rows=rows, columns=("gender", "age"), read=opener(store))
+    return with_odd_names(faces, odd_names(store, rows, "AgeDB"))
 
 
 def age_bin(age: int) -> str:

@@ -11,21 +11,32 @@ from PIL import Image
 
 from workers.data.formats.pairs import PairList, read_bin
 from workers.data.packs.table import IndexArray
+from workers.data.sources.pack_settings import DEFAULT_MEMORY_BYTES
 from workers.data.sources.source import FaceRow, FaceSource
+from workers.data.sources.stored import sound_pairs
+from workers.errors import DataError
+
+_COPIES = 3
+"""The file, what is read of it, and the pictures that occur once."""
 
 _NO_LABELS: Mapping[str, str] = {}
 
 
-def open_bin_source(source: Path) -> FaceSource:
+def open_bin_source(source: Path, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> FaceSource:
     """Read a `.bin` file; all of it tests.
 
     The file names nobody: pictures that its pairs say show one person make an identity,
     `person 0` and so on.
 
+    Args:
+        source: The file.
+        memory_bytes: At most so much while it is read.
+
     Raises:
-        DataError: It is damaged, or a pickle of something else.
+        DataError: It is damaged, a pickle of something else, or too large.
         OSError: It cannot be read.
     """
+    _check_size(source, memory_bytes)
     pictures, pairs = read_bin(source)
     person = _people(len(pictures), pairs)
     rows = [
@@ -51,7 +62,18 @@ def open_bin_source(source: Path) -> FaceSource:
         if n_contradicted
         else ()
     )
-    return FaceSource(rows=rows, columns=(), read=read, warnings=warnings, pairs=pairs)
+    faces = FaceSource(rows=rows, columns=(), read=read, warnings=warnings, pairs=pairs)
+    return sound_pairs(faces, str(source))
+
+
+def _check_size(source: Path, memory_bytes: int) -> None:
+    n_bytes = source.stat().st_size
+    if n_bytes * _COPIES > memory_bytes:
+        needed = n_bytes * _COPIES / 1e9
+        raise DataError(
+            f"{source}: takes {needed:,.3g} GB of memory to read, more than the "
+            f"{memory_bytes / 1e9:.3g} GB allowed; raise --memory-gb if it is what it should be"
+        )
 
 
 def _people(n_pictures: int, pairs: PairList) -> IndexArray:

@@ -5,15 +5,17 @@ Copies come with CR LF, with a header line, as comma-separated tables, and cut o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePosixPath
 
 from workers.data.formats.text_lines import numbered_lines, short
+from workers.data.packs.account import Gap, listed
 from workers.data.packs.table import SPLITS
 from workers.data.sources.picture_store import PictureStore, find_file, read_text
-from workers.data.sources.source import FaceRow, FaceSource, listed
+from workers.data.sources.source import FaceRow, FaceSource
 from workers.data.sources.stored import opener
 from workers.errors import DataError
 from workers.settings import Split
@@ -71,8 +73,11 @@ def read_celeba(store: PictureStore, source: str) -> FaceSource:
     lines = {name: _lines(store, source, name) for name in places}
     identities = _column(lines[IDENTITIES], places[IDENTITIES])
     partitions = _partitions(lines[PARTITIONS], places[PARTITIONS])
-    attributes, warnings = _attributes(lines[ATTRIBUTES], places[ATTRIBUTES])
-    by_name = _pictures_by_name(store)
+    attributes, count = _attributes(lines[ATTRIBUTES], places[ATTRIBUTES])
+    warnings = _count_warnings(count, len(attributes), places[ATTRIBUTES])
+    named = dict.fromkeys([*identities, *attributes, *partitions])
+    by_name = _pictures_by_name(store, named)
+    announced = _announced(count, named)
     names = [name for name in identities if name in by_name]
     if not names:
         raise DataError(
@@ -98,12 +103,35 @@ def read_celeba(store: PictureStore, source: str) -> FaceSource:
         for position, name in enumerate(names)
     ]
     columns = tuple(rows[0].labels)
+    unlisted = Gap(
+        reason=f"have no line in {PurePosixPath(places[IDENTITIES]).name}",
+        names=[
+            *(by_name.get(name, name) for name in named if name not in identities),
+            *_strays(store, named),
+        ],
+    )
+    editions = _other_editions(store, by_name)
+    warnings += [gap.sentence() for gap in (unlisted, editions) if gap.names]
+    absent = f"are listed in {PurePosixPath(places[IDENTITIES]).name} and not in the source"
+    present = {row.identity for row in rows}
     return FaceSource(
         rows=rows,
         columns=columns,
         read=opener(store),
         warnings=tuple(warnings),
         usual_columns=("gender",),
+        gaps=(
+            Gap(reason=absent, names=missing),
+            unlisted,
+            announced,
+            editions,
+        ),
+        people_gaps=(
+            Gap(
+                reason=absent,
+                names=[name for name in dict.fromkeys(identities.values()) if name not in present],
+            ),
+        ),
     )
 
 
@@ -178,8 +206,8 @@ def _partitions(lines: Iterator[_Line], place: str) -> dict[str, Split]:
 
 def _attributes(
     lines: Iterator[_Line], place: str
-) -> tuple[dict[str, Mapping[str, str]], list[str]]:
-    """Picture -> labels, and warnings."""
+) -> tuple[dict[str, Mapping[str, str]], str | None]:
+    """Picture -> labels, and how many pictures the first line announces, if it does."""
     top, lines = _without_header(lines, place)
     if not top:
         raise DataError(f"{place}: no line of attribute names at the top; copy the list again")
@@ -201,7 +229,8 @@ def _attributes(
             raise DataError(
                 f"{place}, line {line.number}: {line.values[0]} is listed twice with other values"
             )
-    return found, _count_warnings(top, len(found), place)
+    counts = [line.values[0] for line in top if len(line.values) == 1]
+    return found, counts[0] if counts else None
 
 
 def _attribute_values(line: _Line, n_attributes: int, place: str) -> bytes:
@@ -219,21 +248,58 @@ def _attribute_values(line: _Line, n_attributes: int, place: str) -> bytes:
     return bytes(_VALUES[value] for value in values)
 
 
-def _count_warnings(header: Sequence[_Line], n_found: int, place: str) -> list[str]:
-    counts = [line.values[0] for line in header if len(line.values) == 1]
-    if not counts or counts[0] == str(n_found):
+def _count_warnings(count: str | None, n_found: int, place: str) -> list[str]:
+    if count is None or count == str(n_found):
         return []
-    return [f"{place}: announces {short(counts[0])} pictures and lists {n_found}"]
+    return [f"{place}: announces {short(count)} pictures and lists {n_found}"]
 
 
-def _pictures_by_name(store: PictureStore) -> dict[str, str]:
-    """File name -> name in the store; of two the one in a folder called aligned."""
-    by_name: dict[str, str] = {}
+def _announced(count: str | None, named: Collection[str]) -> Gap:
+    """Pictures that the first line of the attributes announces and no list names."""
+    n_more = int(count) - len(named) if count and count.isdigit() and len(count) <= 7 else 0
+    reason = f"are announced by the first line of {ATTRIBUTES} and in no list"
+    return Gap(reason=reason, names=[], n_unnamed=max(n_more, 0))
+
+
+def _pictures_by_name(store: PictureStore, names: Iterable[str]) -> dict[str, str]:
+    """Listed name -> name in the store, of those that are there.
+
+    The lists name `.jpg`, also for the edition in PNG. Of several pictures the one in a folder
+    called aligned is taken, and of these the one with the listed name.
+    """
+    by_stem: dict[str, list[str]] = defaultdict(list)
     for picture in store.pictures:
-        name = PurePosixPath(picture).name
-        if name not in by_name or "align" in picture:
-            by_name[name] = picture
-    return by_name
+        by_stem[PurePosixPath(picture).stem].append(picture)
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        own = by_stem.get(PurePosixPath(name).stem)
+        if own:
+            found[name] = min(own, key=lambda picture: _rank(picture, name))
+    return found
+
+
+def _rank(picture: str, name: str) -> tuple[bool, bool, str]:
+    return "align" not in picture.lower(), PurePosixPath(picture).name != name, picture
+
+
+def _strays(store: PictureStore, named: Iterable[str]) -> list[str]:
+    """Pictures that no list names."""
+    known = {PurePosixPath(name).stem for name in named}
+    return [name for name in store.pictures if PurePosixPath(name).stem not in known]
+
+
+def _other_editions(store: PictureStore, by_name: Mapping[str, str]) -> Gap:
+    chosen = set(by_name.values())
+    known = {PurePosixPath(name).stem for name in by_name}
+    return Gap(
+        reason="are another edition of a picture that is taken",
+        names=[
+            name
+            for name in store.pictures
+            if name not in chosen and PurePosixPath(name).stem in known
+        ],
+        kind="chosen",
+    )
 
 
 def _check_covers(known: Mapping[str, object], names: Sequence[str], place: str) -> None:

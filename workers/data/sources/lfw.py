@@ -7,7 +7,14 @@ from pathlib import PurePosixPath
 
 from workers.data.sources.picture_store import PictureStore, find_file, read_text
 from workers.data.sources.source import FaceRow, FaceSource
-from workers.data.sources.stored import add_pairs, opener, require_rows
+from workers.data.sources.stored import (
+    add_pairs,
+    are_mostly,
+    odd_names,
+    opener,
+    require_rows,
+    with_odd_names,
+)
 
 _STEM = re.compile(r"(?P<name>.+)_\d{4}", re.ASCII)
 
@@ -22,8 +29,8 @@ def person_of(picture: str) -> str | None:
 
 
 def is_lfw(store: PictureStore) -> bool:
-    """Whether all pictures are called like LFW's."""
-    return bool(store.pictures) and all(person_of(name) is not None for name in store.pictures)
+    """Whether most pictures are called like LFW's."""
+    return are_mostly(store.pictures, lambda name: person_of(name) is not None)
 
 
 def read_lfw(store: PictureStore, source: str) -> FaceSource:
@@ -38,9 +45,8 @@ def read_lfw(store: PictureStore, source: str) -> FaceSource:
         if person is not None:
             rows.append(FaceRow(source=name, position=len(rows), identity=person, labels={}))
     require_rows(rows, source, "Name_Surname/Name_Surname_0001.jpg")
-    n_others = len(store.pictures) - len(rows)
-    warnings = (f"{n_others} pictures have no name of LFW and were left out",) if n_others else ()
-    faces = FaceSource(rows=rows, columns=(), read=opener(store), warnings=warnings)
+    faces = FaceSource(rows=rows, columns=(), read=opener(store))
+    faces = with_odd_names(faces, odd_names(store, rows, "LFW"))
     pairs = find_file(store, "pairs.txt")
     if pairs is None:
         return faces

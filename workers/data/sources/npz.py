@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,8 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from workers.data.formats.array_file import read_array_header
+from workers.data.formats.text_lines import composed, short
+from workers.data.formats.zip_directory import check_directory
 from workers.data.packs.table import ByteArray
 from workers.data.packs.tensor_file import Array
+from workers.data.sources.pack_settings import DEFAULT_MEMORY_BYTES
 from workers.data.sources.source import FaceRow, FaceSource, clean_label, parse_split
 from workers.errors import DataError
 
@@ -24,15 +29,24 @@ _DAMAGE = (
     KeyError,
     RuntimeError,
     MemoryError,
+    SyntaxError,
+    RecursionError,
+    OverflowError,
+    TypeError,
+    NotImplementedError,
+    tokenize.TokenError,
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
 )
+_ROW_BYTES = 500
+"""What is known of an image, its labels included, takes about so much memory."""
+
 _IDENTITY_NAMES, _FILE_NAMES = "names", "files"
 _KEYS = ("images", "identity", "split", _IDENTITY_NAMES, _FILE_NAMES)
 
 
-def open_npz_source(source: Path) -> FaceSource:
+def open_npz_source(source: Path, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> FaceSource:
     """Read a `.npz` file.
 
     It holds `images`, uint8, of shape (n, height, width), with 1 or 3 channels before or behind
@@ -40,16 +54,20 @@ def open_npz_source(source: Path) -> FaceSource:
     text or whole number for each image, which may be group columns; if wanted `split` (train, val
     or test), `files` (a name for each image) and `names` (a name for each identity number).
 
+    Args:
+        source: The file.
+        memory_bytes: At most so much for all arrays and the list of images together.
+
     Raises:
-        DataError: An array is missing or has another shape or type.
+        DataError: An array is missing or has another shape or type, or they are too large.
         OSError: The file cannot be read.
     """
-    arrays = _arrays(source)
+    arrays = _arrays(source, memory_bytes)
     images = _images(source, arrays)
     n_images = len(images)
     identities = _identities(source, arrays, n_images)
     columns = {
-        name: _texts(values)
+        composed(name): _texts(values)
         for name, values in arrays.items()
         if name not in _KEYS and _is_column(values, n_images)
     }
@@ -77,20 +95,62 @@ def open_npz_source(source: Path) -> FaceSource:
     return FaceSource(rows=rows, columns=tuple(columns), read=read)
 
 
-def _arrays(source: Path) -> dict[str, Array]:
+def _arrays(source: Path, memory_bytes: int) -> dict[str, Array]:
     with source.open("rb") as stream:
         if not zipfile.is_zipfile(stream):
             raise DataError(f"{source}: not an .npz file; save the arrays with numpy.savez")
     try:
+        check_directory(source)
+        _check_promises(source, memory_bytes)
         # Opened here, for numpy leaves a file open that it cannot read.
         with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+    except DataError:
+        # A ValueError too, but with its whole sentence.
+        raise
     except _DAMAGE as error:
         raise DataError(
             f"{source}: not an .npz file of plain arrays ({error}); save it again with numpy.savez"
         ) from None
     # Members that are no arrays come as bytes.
     return {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
+
+
+def _check_promises(source: Path, memory_bytes: int) -> None:
+    """Compare what the headers promise with what is there, before anything is read by them.
+
+    Raises:
+        DataError: An array promises more or less than its member of the archive holds, or all of
+            it does not fit into the memory allowed.
+    """
+    n_bytes = 0
+    with zipfile.ZipFile(source) as archive:
+        for member in archive.infolist():
+            n_bytes += member.file_size
+            if not member.filename.endswith(".npy"):
+                continue
+            name = member.filename.removesuffix(".npy")
+            with archive.open(member) as stream:
+                try:
+                    header = read_array_header(stream)
+                except ValueError as error:
+                    raise DataError(
+                        f"{source}: not an .npz file of plain arrays ({short(name)}: {error}); "
+                        "save it again with numpy.savez"
+                    ) from None
+            if header.n_bytes != member.file_size:
+                raise DataError(
+                    f"{source}: array {short(name)} promises {header.n_bytes:,} bytes, shape "
+                    f"{short(str(header.shape))}, and has {member.file_size:,}; save it again "
+                    "with numpy.savez"
+                )
+            if name == "images":
+                n_bytes += _ROW_BYTES * (header.shape[0] if header.shape else 0)
+    if n_bytes > memory_bytes:
+        raise DataError(
+            f"{source}: takes {n_bytes / 1e9:,.3g} GB of memory, more than the "
+            f"{memory_bytes / 1e9:.3g} GB allowed; raise --memory-gb, or give pictures as files"
+        )
 
 
 def _images(source: Path, arrays: Mapping[str, Array]) -> ByteArray:
@@ -143,5 +203,5 @@ def _column(arrays: Mapping[str, Array], name: str, n_images: int) -> list[str] 
 
 def _texts(values: Array) -> list[str]:
     if values.dtype.kind == "S":
-        return [value.decode("utf-8", "replace") for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
+        return [composed(value.decode("utf-8", "replace")) for value in values.tolist()]
+    return [composed(str(value)) for value in values.tolist()]

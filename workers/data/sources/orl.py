@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from PIL import Image
@@ -11,16 +12,19 @@ from PIL import Image
 from workers.data.sources.orl_repair import HEADER, N_BYTES, repaired
 from workers.data.sources.picture_store import PictureStore, read_text
 from workers.data.sources.source import FaceRow, FaceSource
-from workers.data.sources.stored import require_rows
+from workers.data.sources.stored import are_mostly, odd_names, require_rows, with_odd_names
 
 WOMEN = frozenset({"s8", "s10", "s32", "s35"})
 _PATH = re.compile(r"(?:.*/)?(?P<person>s\d{1,2})/\d{1,2}\.pgm", re.ASCII | re.IGNORECASE)
 
 
 def is_orl(store: PictureStore) -> bool:
-    """Whether there are PGM pictures called like ORL's and no other PGM pictures."""
-    pgm = [name for name in store.pictures if PurePosixPath(name).suffix.lower() == ".pgm"]
-    return bool(pgm) and all(_PATH.fullmatch(name) for name in pgm)
+    """Whether there are PGM pictures, most of them called like ORL's."""
+    return are_mostly(_pgm(store), lambda name: _PATH.fullmatch(name) is not None)
+
+
+def _pgm(store: PictureStore) -> list[str]:
+    return [name for name in store.pictures if PurePosixPath(name).suffix.lower() == ".pgm"]
 
 
 def read_orl(store: PictureStore, source: str) -> FaceSource:
@@ -55,7 +59,10 @@ def read_orl(store: PictureStore, source: str) -> FaceSource:
         data = store.read(row.source)
         return Image.open(io.BytesIO(repaired(data) if _is_damaged(data) else data))
 
-    return FaceSource(rows=rows, columns=("gender",), read=read, warnings=warnings)
+    faces = FaceSource(rows=rows, columns=("gender",), read=read, warnings=warnings)
+    # Beside them in the wheel lie pictures of other things.
+    odd = odd_names(replace(store, pictures=_pgm(store)), rows, "ORL")
+    return with_odd_names(faces, odd)
 
 
 def _is_damaged(data: bytes) -> bool:

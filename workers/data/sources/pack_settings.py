@@ -10,7 +10,12 @@ from workers.errors import DataError
 
 Colour: TypeAlias = Literal["auto", "grey", "colour"]
 
+DEFAULT_MEMORY_GB = 4.0
+DEFAULT_MEMORY_BYTES = int(DEFAULT_MEMORY_GB * 1e9)
+DEFAULT_LEFT_OUT_FRACTION = 0.1
+
 _SIZES = (8, 1024)
+_MEMORY_GB = (0.1, 100_000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,11 @@ class PackSettings:
         labels: A label file; None takes the one inside the source.
         pairs: A list of pairs to verify; None takes the one inside the source, if any.
         max_broken_fraction: Share of unreadable pictures, 0..1, above which nothing is packed.
+        max_left_out_fraction: Share of pictures, people or pairs, 0..1, that the source announces
+            and does not have, or has and nothing understands, above which nothing is packed. What
+            other settings leave out does not count.
+        memory_gb: 10^9 bytes that pictures on their way into the pack take at once at most, and a
+            source that is held in memory as a whole.
     """
 
     size: int | None = None
@@ -53,6 +63,8 @@ class PackSettings:
     labels: Path | None = None
     pairs: Path | None = None
     max_broken_fraction: float = 0.05
+    max_left_out_fraction: float = DEFAULT_LEFT_OUT_FRACTION
+    memory_gb: float = DEFAULT_MEMORY_GB
 
     def __post_init__(self) -> None:
         if self.size is not None and not _SIZES[0] <= self.size <= _SIZES[1]:
@@ -63,7 +75,16 @@ class PackSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f"{name} {value} is too small; give 1 or more")
-        if not 0 <= self.max_broken_fraction <= 1:
+        for name in ("max_broken_fraction", "max_left_out_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name} {getattr(self, name)} is out of range; give 0 to 1")
+        if not _MEMORY_GB[0] <= self.memory_gb <= _MEMORY_GB[1]:
             raise DataError(
-                f"max_broken_fraction {self.max_broken_fraction} is out of range; give 0 to 1"
+                f"memory_gb {self.memory_gb} is out of range; give {_MEMORY_GB[0]:g} to "
+                f"{_MEMORY_GB[1]:,.0f}"
             )
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory_gb` in bytes."""
+        return int(self.memory_gb * 1e9)

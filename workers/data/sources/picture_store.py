@@ -2,112 +2,231 @@
 
 from __future__ import annotations
 
-import os
+import stat
 import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
+from workers.data.formats.bounded_file import (
+    MAX_LIST_BYTES,
+    UnfitFileError,
+    check_regular,
+    read_bounded,
+)
+from workers.data.formats.text_lines import composed
+from workers.data.formats.zip_directory import check_directory
+from workers.data.packs.account import Gap
+from workers.data.sources.folder_walk import FolderContent, is_hidden, walk_folder
 from workers.errors import DataError
 
-Read: TypeAlias = Callable[[str], bytes]
-Files: TypeAlias = tuple[Sequence[str], Read]
-
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_MAX_MEMBER_BYTES = 1 << 28
+# Pictures too, but of kinds that no data set of faces comes in; not to be passed over in silence.
+_OTHER_SUFFIXES = frozenset(
+    {".avif", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".pbm", ".pnm", ".tga"}
+)
+_LIST_SUFFIXES = frozenset({".csv", ".lst", ".txt", ".zip"})
+_MAX_MEMBER_BYTES = MAX_LIST_BYTES
+_MAX_STRAY_SHARE = 0.1
 _ENCRYPTED = 0x1
+_IS_UTF8 = 0x800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Files by name, in a folder or an archive.
+
+    Attributes:
+        names: As they are there.
+        read: The content of a named file.
+        size: Bytes of a named file, without reading it.
+        gaps: Pictures that are not among the names, with the reason.
+        people_gaps: Folders of people likewise.
+    """
+
+    names: Sequence[str]
+    read: Callable[[str], bytes]
+    size: Callable[[str], int]
+    gaps: tuple[Gap, ...] = ()
+    people_gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureStore:
-    """What lies in a folder or an archive.
+    """What lies in a folder or an archive; all names are in Unicode's composed form.
 
     Attributes:
         pictures: Names of the picture files with `/` between folders, sorted.
         files: Names of all files, sorted.
         label_files: Names of the files called `labels.csv`, the one nearest the top first.
         read: The content of a named file; may be called from several threads at once.
+        size: Bytes of a named file, without reading it.
+        gaps: Pictures that are there and cannot be had, with the reason.
+        people_gaps: Folders of people likewise.
+        warnings: What else people should know.
     """
 
     pictures: Sequence[str]
     files: Sequence[str]
     label_files: Sequence[str]
-    read: Read
+    read: Callable[[str], bytes]
+    size: Callable[[str], int]
+    gaps: tuple[Gap, ...] = ()
+    people_gaps: tuple[Gap, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
 def open_store(source: Path) -> Iterator[PictureStore]:
     """Open a folder or a `.zip` file.
 
-    Of a folder without pictures but with archives, such as CelebA's as it is handed out, the
-    archives' files count too.
+    Links in a folder are followed, each folder once. Of a folder with archives and next to no
+    pictures, such as CelebA's as it is handed out, the archives' files count too.
 
     Raises:
-        DataError: The archive is damaged or encrypted, or names a file outside itself.
+        DataError: The archive is damaged or encrypted, or names a file outside itself, or a link
+            leads in a circle.
         OSError: The source cannot be read.
     """
     with ExitStack() as stack:
         if not source.is_dir():
-            yield _store(*stack.enter_context(_open_archive(source)))
+            yield _store(stack.enter_context(_open_archive(source)))
             return
-        store = _store(list(_walk(source)), lambda name: (source / name).read_bytes())
+        files = _folder(source)
+        store = _store(files)
         archives = [name for name in store.files if name.lower().endswith(".zip")]
-        if archives and not store.pictures:
-            opened = [stack.enter_context(_open_archive(source / name)) for name in archives]
-            store = _with_archives(store, opened)
+        opened = _opened(source, archives, stack, is_needed=not store.pictures)
+        if opened:
+            whole = _store(_joined(files, opened))
+            if len(store.pictures) <= _MAX_STRAY_SHARE * len(whole.pictures):
+                store = whole
         yield store
 
 
-def _with_archives(store: PictureStore, archives: Sequence[Files]) -> PictureStore:
-    readers = {name: read for names, read in archives for name in names}
-    readers |= dict.fromkeys(store.files, store.read)
-    return _store(list(readers), lambda name: readers[name](name))
+def _opened(
+    source: Path, names: Sequence[str], stack: ExitStack, *, is_needed: bool
+) -> list[Files]:
+    """The archives; where there are pictures besides them, those that can be opened."""
+    opened: list[Files] = []
+    for name in names:
+        try:
+            opened.append(stack.enter_context(_open_archive(source / name)))
+        except DataError:
+            if is_needed:
+                raise
+    return opened
+
+
+def _folder(source: Path) -> Files:
+    content = walk_folder(source)
+    _check_lists(source, content)
+    pictures = [name for name in content.files if is_picture(name)]
+    # Who reads a folder under one name reads its pictures, but nobody by the other name.
+    repeated = [
+        name + picture.removeprefix(first)
+        for name, first in content.repeated
+        for picture in sorted(pictures)
+        if picture.startswith(f"{first}/")
+    ]
+    special = [
+        Gap(reason=f"are no files (such as {kind})", names=[name])
+        for name, kind in content.special
+        if is_picture(name)
+    ]
+    lost = [name for name in content.dangling if is_picture(name)]
+    return Files(
+        names=content.files,
+        read=lambda name: read_bounded(source / name, _MAX_MEMBER_BYTES),
+        size=lambda name: (source / name).stat().st_size,
+        gaps=(
+            Gap(reason="are links that lead nowhere", names=lost),
+            Gap(reason=_REPEATED, names=repeated, kind="chosen"),
+            *special,
+        ),
+        people_gaps=(
+            Gap(
+                reason="are links that lead nowhere",
+                names=[name for name in content.dangling if _may_be_folder(name)],
+            ),
+            Gap(
+                reason=_REPEATED,
+                names=sorted({str(PurePosixPath(name).parent) for name in repeated}),
+                kind="chosen",
+            ),
+        ),
+    )
+
+
+def _check_lists(source: Path, content: FolderContent) -> None:
+    """A list that is no file must not pass for a list that is not there."""
+    unfit = [*content.special, *((name, "a link that leads nowhere") for name in content.dangling)]
+    for name, kind in unfit:
+        if PurePosixPath(name).suffix.lower() in _LIST_SUFFIXES:
+            raise DataError(f"{source / name}: {kind}, not a file; replace or remove it")
+
+
+_REPEATED = "lie behind a link to a folder that is read under another name"
+
+
+def _joined(own: Files, archives: Sequence[Files]) -> Files:
+    """The folder's files and those of its archives; of one name the folder's."""
+    owners = {name: files for files in [*archives, own] for name in files.names}
+    return Files(
+        names=list(owners),
+        read=lambda name: owners[name].read(name),
+        size=lambda name: owners[name].size(name),
+        gaps=tuple(gap for files in [own, *archives] for gap in files.gaps),
+        people_gaps=tuple(gap for files in [own, *archives] for gap in files.people_gaps),
+    )
 
 
 @contextmanager
 def _open_archive(source: Path) -> Iterator[Files]:
+    check_regular(source, "give an archive")
+    check_directory(source)
     try:
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise DataError(f"{source}: damaged zip archive ({error}); copy it again") from None
     with archive:
-        members = {
+        found = {
             _checked(member, source): member
             for member in archive.infolist()
             if not member.filename.endswith("/")
         }
+        links = [name for name, member in found.items() if _is_link(member)]
+        members = {name: member for name, member in found.items() if not _is_link(member)}
         lock = threading.Lock()
 
         def read(name: str) -> bytes:
             # Opening a member changes the archive's own counter without a lock.
             with lock:
                 if members[name].file_size > _MAX_MEMBER_BYTES:
-                    raise OSError(f"larger than {_MAX_MEMBER_BYTES >> 20} MiB")
+                    raise UnfitFileError(f"larger than {_MAX_MEMBER_BYTES >> 20} MiB")
                 return archive.read(members[name])
 
-        yield list(members), read
+        reason = "are links inside an archive, which lead nowhere"
+        yield Files(
+            names=list(members),
+            read=read,
+            size=lambda name: members[name].file_size,
+            gaps=(Gap(reason=reason, names=[name for name in links if is_picture(name)]),),
+            people_gaps=(
+                Gap(reason=reason, names=[name for name in links if _may_be_folder(name)]),
+            ),
+        )
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    for root, _, files in os.walk(folder, onerror=_refuse):
-        inside = Path(root).relative_to(folder).as_posix()
-        prefix = "" if inside == "." else inside + "/"
-        for name in files:
-            yield prefix + name
-
-
-def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed must not pass for an empty one."""
-    raise error
+def _is_link(member: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(member.external_attr >> 16)
 
 
 def _checked(member: zipfile.ZipInfo, source: Path) -> str:
     """The member's name with `/` between folders, which some archivers on Windows do not use."""
-    name = member.filename.replace("\\", "/")
+    name = _decoded(member).replace("\\", "/")
     path = PurePosixPath(name)
     if not name:
         raise DataError(f"{source}: a member has no name; copy the archive again")
@@ -118,15 +237,70 @@ def _checked(member: zipfile.ZipInfo, source: Path) -> str:
     return name
 
 
-def _store(names: Sequence[str], read: Read) -> PictureStore:
-    visible = sorted(name for name in names if not _is_hidden(name))
-    labels = [name for name in visible if PurePosixPath(name).name.lower() == "labels.csv"]
-    return PictureStore(
-        pictures=[name for name in visible if PurePosixPath(name).suffix.lower() in _SUFFIXES],
-        files=visible,
-        label_files=sorted(labels, key=lambda name: name.count("/")),
-        read=read,
+def _decoded(member: zipfile.ZipInfo) -> str:
+    """The member's name; macOS and others write UTF-8 without the flag that says so."""
+    name = member.filename
+    if name.isascii() or member.flag_bits & _IS_UTF8:
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return PurePosixPath(name).suffix.lower() in _SUFFIXES
+
+
+def _may_be_folder(name: str) -> bool:
+    """Whether a link of this name may have led to a person's folder; many names have dots."""
+    return not is_picture(name) and PurePosixPath(name).suffix.lower() not in _LIST_SUFFIXES
+
+
+def _store(files: Files) -> PictureStore:
+    visible = sorted(
+        name for name in files.names if not any(map(is_hidden, PurePosixPath(name).parts))
     )
+    stored: dict[str, str] = {}
+    twice: list[str] = []
+    for name in visible:
+        if stored.setdefault(composed(name), name) != name:
+            twice.append(name)
+    names = sorted(stored)
+    labels = [name for name in names if PurePosixPath(name).name.lower() == "labels.csv"]
+    others = [name for name in names if PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES]
+    gaps = (
+        *files.gaps,
+        Gap(
+            reason="have the name of another file but for the way in which Unicode writes it",
+            names=[name for name in twice if is_picture(name)],
+        ),
+        Gap(
+            reason="are pictures of a kind that is not read",
+            names=others,
+            remedy="save them as .png or .jpg",
+        ),
+    )
+    return PictureStore(
+        pictures=[name for name in names if is_picture(name)],
+        files=names,
+        label_files=sorted(labels, key=lambda name: name.count("/")),
+        read=lambda name: files.read(stored[name]),
+        size=lambda name: files.size(stored[name]),
+        gaps=tuple(gap for gap in map(_composed, gaps) if gap.names),
+        people_gaps=tuple(gap for gap in map(_composed, files.people_gaps) if gap.names),
+        warnings=_warnings(gaps, files.people_gaps),
+    )
+
+
+def _composed(gap: Gap) -> Gap:
+    return replace(gap, names=[composed(name) for name in gap.names])
+
+
+def _warnings(gaps: Sequence[Gap], people_gaps: Sequence[Gap]) -> tuple[str, ...]:
+    told = [gap.sentence() for gap in gaps if gap.names]
+    return (*told, *(gap.sentence("folders") for gap in people_gaps if gap.names))
 
 
 def find_file(store: PictureStore, *names: str) -> str | None:
@@ -146,8 +320,3 @@ def read_text(store: PictureStore, name: str, place: str) -> bytes:
         return store.read(name)
     except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{place}: cannot be read ({error}); copy it again") from None
-
-
-def _is_hidden(name: str) -> bool:
-    """Such as the shadow files that macOS puts into archives."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from workers.data.formats.bounded_file import check_regular, read_list
+from workers.data.packs.account import Gap
+from workers.data.sources.pack_settings import DEFAULT_MEMORY_BYTES
 from workers.data.sources.picture_store import PictureStore, open_store
 from workers.data.sources.source import FaceSource
 from workers.data.sources.specs import (
@@ -37,11 +40,13 @@ class SourceFiles:
         labels: A label file beside the source; None takes the one inside, if any.
         pairs: A list of pairs in the format of LFW's; None takes the one inside, if any.
         form: The source's format; None finds it out.
+        memory_bytes: At most so much for a source that is held in memory as a whole.
     """
 
     labels: Path | None = None
     pairs: Path | None = None
     form: str | None = None
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
 
 
 @contextmanager
@@ -51,6 +56,7 @@ def open_source(
     *,
     pairs: Path | None = None,
     form: str | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Iterator[FaceSource]:
     """Open any source of faces; the formats' modules say what is inside.
 
@@ -60,11 +66,12 @@ def open_source(
             data set, its columns are added to those the source has.
         pairs: A list of pairs in the format of LFW's; None takes the one inside.
         form: The source's format, one of `specs.FORMATS`; None finds it out.
+        memory_bytes: At most so much for a source that is held in memory as a whole.
 
     Raises:
         DataError: There is no such format, no such source, it cannot be read, or it is damaged.
     """
-    files = SourceFiles(labels=labels, pairs=pairs, form=form)
+    files = SourceFiles(labels=labels, pairs=pairs, form=form, memory_bytes=memory_bytes)
     with ExitStack() as stack:
         try:
             faces = _with_pairs(_open(source, files, stack), pairs)
@@ -77,12 +84,14 @@ def open_source(
 def _open(source: Path, files: SourceFiles, stack: ExitStack) -> FaceSource:
     if not source.exists():
         raise DataError(f"{source}: no such source; give a folder, an archive or a file of faces")
+    check_regular(source, "give a folder, an archive or a file of faces")
     form = _named(files.form) or _file_format(source)
     if not isinstance(form, FileFormat):
         return _open_stored(source, form, files, stack)
     if form.label_refusal and files.labels is not None:
         raise DataError(f"{source}: {form.label_refusal}; leave out {files.labels}")
-    opened = function_of(form, form.opener)(source)
+    arguments = (source, files.memory_bytes) if form.is_held else (source,)
+    opened = function_of(form, form.opener)(*arguments)
     # What keeps no file open comes as it is.
     faces = opened if isinstance(opened, FaceSource) else stack.enter_context(opened)
     return _labelled(faces, files)
@@ -128,8 +137,24 @@ def _open_stored(
     form = form or _detected(store)
     read: Callable[..., FaceSource] = function_of(form, form.opener)
     if form is _FOLDER:
-        return read(store, str(source), files.labels)
-    return _labelled(read(store, str(source)), files)
+        return _accounted(read(store, str(source), files.labels), store)
+    return _labelled(_accounted(read(store, str(source)), store), files)
+
+
+def _accounted(faces: FaceSource, store: PictureStore) -> FaceSource:
+    """The source with what the store itself could not give."""
+    return replace(
+        faces,
+        warnings=(*store.warnings, *faces.warnings),
+        gaps=(*store.gaps, *faces.gaps),
+        people_gaps=(*map(_of_people, store.people_gaps), *faces.people_gaps),
+        file_bytes=lambda row: store.size(row.source),
+    )
+
+
+def _of_people(gap: Gap) -> Gap:
+    """Of a gap of folders: the last part of a folder's path is whose it is."""
+    return replace(gap, names=[PurePosixPath(name).name for name in gap.names])
 
 
 def _detected(store: PictureStore) -> PictureFormat:
@@ -147,4 +172,5 @@ def _labelled(faces: FaceSource, files: SourceFiles) -> FaceSource:
 def _with_pairs(faces: FaceSource, pairs: Path | None) -> FaceSource:
     if pairs is None:
         return faces
-    return add_pairs(faces, {str(pairs): pairs.read_bytes()})
+    # The list inside, if any, is replaced by the one that was named.
+    return add_pairs(replace(faces, pair_gaps=()), {str(pairs): read_list(pairs)})

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from workers.data.sources.lfw import person_of
 from workers.data.sources.picture_store import PictureStore, find_file, read_text
 from workers.data.sources.source import FaceRow, FaceSource
-from workers.data.sources.stored import add_pairs, opener, require_rows
+from workers.data.sources.stored import (
+    add_pairs,
+    are_mostly,
+    odd_names,
+    opener,
+    require_rows,
+    with_odd_names,
+)
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
 
 
 def is_rfw(store: PictureStore) -> bool:
-    """Whether all pictures lie in a person's folder in one of the four races' folders."""
-    return bool(store.pictures) and all(_race_of(name) for name in store.pictures)
+    """Whether most pictures lie in a person's folder in one of the four races' folders."""
+    return are_mostly(store.pictures, lambda name: _race_of(name) is not None)
 
 
 def read_rfw(store: PictureStore, source: str) -> FaceSource:
@@ -31,11 +39,19 @@ def read_rfw(store: PictureStore, source: str) -> FaceSource:
             rows.append(FaceRow(source=name, position=len(rows), identity=person, labels=labels))
     require_rows(rows, source, "data/African/m.01/m.01_0001.jpg")
     faces = FaceSource(rows=rows, columns=("race",), read=opener(store))
-    lists = [find_file(store, f"{race}_pairs.txt") for race in RACES]
+    faces = with_odd_names(faces, odd_names(store, rows, "RFW"))
+    lists = {race: find_file(store, f"{race}_pairs.txt") for race in RACES}
     contents = {
-        f"{source}/{name}": read_text(store, name, f"{source}/{name}") for name in lists if name
+        f"{source}/{name}": read_text(store, name, f"{source}/{name}")
+        for name in lists.values()
+        if name
     }
-    return add_pairs(faces, contents) if contents else faces
+    if not contents:
+        return faces
+    present = {row.labels["race"] for row in rows}
+    unlisted = [race for race, name in lists.items() if name is None and race in present]
+    told = [f"{source}: no {race}_pairs.txt, so no pairs of {race} faces" for race in unlisted]
+    return add_pairs(replace(faces, warnings=(*faces.warnings, *told)), contents)
 
 
 def _race_of(picture: str) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from PIL import Image
 
 from workers.data.formats.pairs import PairList
+from workers.data.packs.account import Gap, listed
 from workers.errors import DataError
 from workers.settings import Split
+
+__all__ = ["FaceRow", "FaceSource", "clean_label", "listed", "parse_split"]
 
 _UNKNOWN_LABELS = frozenset({"", "?", "unknown", "nan", "none", "null", "n/a"})
 _SPLIT_NAMES: dict[str, Split] = {
@@ -23,7 +25,6 @@ _SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
-_N_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,12 @@ class FaceSource:
         columns_place: The file that names the columns, for messages; empty where it is the source.
         max_val_identities: At most so many people of each group choose between networks, unless
             somebody says otherwise; None leaves it to their share.
+        gaps: Pictures that the source holds or announces and that have no row.
+        people_gaps: People of whom it holds or announces something, without a row; who has one
+            does not count, and of several reasons the first.
+        pair_gaps: Pairs that it lists and that are not in `pairs`.
+        file_bytes: Bytes of a row's encoded picture, known without reading it; None where all of
+            the source is in memory or mapped.
     """
 
     rows: Sequence[FaceRow]
@@ -68,6 +75,10 @@ class FaceSource:
     usual_columns: tuple[str, ...] | None = None
     columns_place: str = ""
     max_val_identities: int | None = None
+    gaps: tuple[Gap, ...] = ()
+    people_gaps: tuple[Gap, ...] = ()
+    pair_gaps: tuple[Gap, ...] = ()
+    file_bytes: Callable[[FaceRow], int] | None = None
 
 
 def clean_label(text: str) -> str:
@@ -86,11 +97,3 @@ def parse_split(text: str, place: str) -> Split:
     if split is None:
         raise DataError(f"{place}: split {text.strip()!r} is unknown; use train, val or test")
     return split
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    rest = iter(names)
-    shown = list(islice(rest, _N_LISTED))
-    n_more = sum(1 for _ in rest)
-    return ", ".join(shown) + (f" and {n_more} more" if n_more else "")

@@ -26,6 +26,8 @@ class FileFormat:
         recogniser: Name of the function that says whether a folder is of this format; empty where
             none is.
         label_refusal: Why a label file beside it is refused; empty where its columns are added.
+        is_held: Whether it is read into memory as a whole; the opener then takes the bytes that
+            it may have as well.
     """
 
     name: str
@@ -34,6 +36,7 @@ class FileFormat:
     suffix: str
     recogniser: str = ""
     label_refusal: str = ""
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ _SPECS: tuple[SourceFormat, ...] = (
         opener="open_npz_source",
         suffix=".npz",
         label_refusal="an .npz file carries its labels as arrays",
+        is_held=True,
     ),
     FileFormat(
         name="rec",
@@ -72,7 +76,13 @@ _SPECS: tuple[SourceFormat, ...] = (
         suffix=".rec",
         recogniser="is_record_folder",
     ),
-    FileFormat(name="bin", module=f"{_FOLDER}.bin", opener="open_bin_source", suffix=".bin"),
+    FileFormat(
+        name="bin",
+        module=f"{_FOLDER}.bin",
+        opener="open_bin_source",
+        suffix=".bin",
+        is_held=True,
+    ),
     PictureFormat(
         name="celeba",
         module=f"{_FOLDER}.celeba",

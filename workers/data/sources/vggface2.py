@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from workers.data.formats.text_lines import numbered_lines, short
+from workers.data.packs.account import Gap, listed
 from workers.data.sources.picture_store import PictureStore, find_file, read_text
-from workers.data.sources.source import FaceRow, FaceSource, clean_label, listed
+from workers.data.sources.source import FaceRow, FaceSource, clean_label
 from workers.data.sources.stored import opener, require_rows
 from workers.errors import DataError
 
@@ -24,6 +27,12 @@ _CLASS = re.compile(r"n\d{6}", re.ASCII)
 class _Person:
     is_train: bool
     gender: str
+    n_pictures: int
+
+    @property
+    def folder(self) -> str:
+        """The folder of the set that the person lies in."""
+        return "train" if self.is_train else "test"
 
 
 def is_vggface2(store: PictureStore) -> bool:
@@ -54,17 +63,88 @@ def read_vggface2(store: PictureStore, source: str) -> FaceSource:
         if person is None:
             strangers.append(picture)
             continue
-        if path.parent.parent.name == ("test" if person.is_train else "train"):
+        if path.parent.parent.name in {"train", "test"} - {person.folder}:
             moved.append(picture)
         rows.append(_row(picture, len(rows), person))
     require_rows(rows, source, "train/n000002/0001_01.jpg")
+    absent = _absent(people, rows)
     return FaceSource(
         rows=rows,
         columns=("gender",),
         read=opener(store),
-        warnings=tuple(_warnings(place, strangers, moved)),
+        warnings=(
+            *_warnings(place, strangers, moved),
+            *(f"{place}: {gap.sentence()}" for gap in absent),
+        ),
         max_val_identities=VAL_IDENTITIES,
+        gaps=(Gap(reason=_STRANGE, names=strangers), *absent),
+        people_gaps=(
+            Gap(reason=_STRANGE, names=sorted({_person_of(name) for name in strangers} - {""})),
+            *_absent_people(people, rows),
+        ),
     )
+
+
+_STRANGE = f"are of nobody whom {META} lists"
+
+
+def _person_of(picture: str) -> str:
+    return PurePosixPath(picture).parent.name
+
+
+def _absent(people: Mapping[str, _Person], rows: Sequence[FaceRow]) -> list[Gap]:
+    """The pictures that the list announces, Sample_Num for each person, and that are not there.
+
+    They are told and not counted as missing: the list is of the published set, and copies with
+    fewer pictures of each person are usual. A person without any is missing.
+    """
+    found = Counter(row.identity for row in rows)
+    missing: dict[str, dict[str, int]] = {"train": {}, "test": {}}
+    for name, person in people.items():
+        if found[name] < person.n_pictures:
+            missing[person.folder][name] = person.n_pictures - found[name]
+    there = _folders_there(people, rows)
+    return [
+        Gap(
+            reason=_absence(folder, there),
+            names=[
+                f"{name} ({people[name].n_pictures - n} of {people[name].n_pictures})"
+                for name, n in own.items()
+            ],
+            n_unnamed=sum(own.values()) - len(own),
+            kind="chosen",
+        )
+        for folder, own in missing.items()
+        if own
+    ]
+
+
+def _absent_people(people: Mapping[str, _Person], rows: Sequence[FaceRow]) -> list[Gap]:
+    present = {row.identity for row in rows}
+    there = _folders_there(people, rows)
+    return [
+        Gap(
+            reason=_absence(folder, there),
+            names=[
+                name
+                for name, person in people.items()
+                if person.folder == folder and name not in present
+            ],
+            kind="missing" if folder in there else "chosen",
+        )
+        for folder in ("train", "test")
+    ]
+
+
+def _folders_there(people: Mapping[str, _Person], rows: Sequence[FaceRow]) -> set[str]:
+    """Who has only train or only test wants no more than that."""
+    return {people[row.identity].folder for row in rows}
+
+
+def _absence(folder: str, there: Collection[str]) -> str:
+    if folder in there:
+        return f"are announced by {META} and not in the source"
+    return f"are of {folder}, of which nothing is in the source"
 
 
 def _row(picture: str, position: int, person: _Person) -> FaceRow:
@@ -116,7 +196,7 @@ def parse_identity_meta(data: bytes, place: str) -> dict[str, _Person]:
                 f"{place}, line {number}: {short(line)} is no person; the list is damaged, copy "
                 "it again"
             )
-        person = _person(rest[1], rest[2], f"{place}, line {number}")
+        person = _person(rest, f"{place}, line {number}")
         if people.setdefault(class_id, person) != person:
             raise DataError(
                 f"{place}, line {number}: {class_id} is listed twice with other values"
@@ -124,10 +204,14 @@ def parse_identity_meta(data: bytes, place: str) -> dict[str, _Person]:
     return people
 
 
-def _person(flag: str, gender: str, place: str) -> _Person:
+def _person(values: Sequence[str], place: str) -> _Person:
+    """Of the number of pictures, the flag and the gender; copies without a number are taken."""
+    number, flag, gender = values
     label = clean_label(gender).lower()
     if flag not in ("0", "1"):
         raise DataError(f"{place}: flag {short(flag)} is neither 1 (train) nor 0 (test)")
     if label not in ("", "f", "m"):
         raise DataError(f"{place}: gender {short(gender)} is neither m nor f")
-    return _Person(is_train=flag == "1", gender=label)
+    is_number = number.isascii() and number.isdigit() and len(number) <= 6
+    n_pictures = int(number) if is_number else 0
+    return _Person(is_train=flag == "1", gender=label, n_pictures=n_pictures)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from frnas_search.cli.data import data_app
+from tests.damage import without_header_digest
 from tests.face_sets import bin_set, celeba, lfw, vggface2
 from tests.places import REPOSITORY
 from workers.data.packs.info import pack_info_schema
@@ -77,6 +80,8 @@ def test_options_of_pack_reach_the_pack(folder, out, tmp_path):
         "--test": 0.5,
         "--seed": 7,
         "--max-broken": 0.2,
+        "--max-left-out": 0.3,
+        "--memory-gb": 1,
     }
     run("pack", folder, "-o", out, *(part for option in options.items() for part in option))
     made = open_pack(out)
@@ -90,6 +95,7 @@ def test_options_of_pack_reach_the_pack(folder, out, tmp_path):
         "test_fraction": 0.5,
         "seed": 7,
         "max_broken_fraction": 0.2,
+        "max_left_out_fraction": 0.3,
         "unlabelled_left_out": True,
     }
     assert {name: made.settings[name] for name in recorded} == recorded
@@ -127,7 +133,7 @@ def test_info_prints_a_table_of_splits_and_groups(folder, out):
     # Of six people in each group two choose and two test.
     assert ["val", "all", "4", "8", "2", "2", "2"] in rows
     assert ["", "gender: f", "2", "4", "2", "2", "2"] in rows
-    assert "images not compared" in printed
+    assert "compared with the images" in printed
 
 
 def test_info_as_json_follows_its_schema(folder, out):
@@ -135,20 +141,96 @@ def test_info_as_json_follows_its_schema(folder, out):
     document = json.loads(run("info", out, "--json")[0])
     Draft202012Validator(pack_info_schema()).validate(document)
     assert document["digest"] == open_pack(out).digest
-    assert document["verified"] is False
+    assert document["verified"] is True
+    assert document["not_covered"] == []
     assert document["images"] == 24
 
 
-def test_verify_compares_the_images_with_the_digest(folder, out):
-    run("pack", folder, "--out", out)
+def test_the_account_is_printed_and_kept(folder, out):
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(f"{text}\nnobody,f,dark\n")
+    (folder / "p3/0.png").write_bytes(b"none")
+    printed, _ = run("pack", folder, "--out", out)
+    lines = printed.splitlines()
+    at = lines.index("pictures: 24 announced = 23 packed + 1 left out")
+    assert lines[at + 1].startswith("  1 cannot be read (broken): p3/0.png (not a picture")
+    assert lines[at + 2] == "identities: 13 announced = 12 packed + 1 left out"
+    assert lines[at + 3].endswith("not in the source (missing): nobody")
+    assert lines[at : at + 4] == [
+        line for line in run("info", out)[0].splitlines() if line in lines[at : at + 4]
+    ]
+    document = json.loads(run("info", out, "--json")[0])
+    Draft202012Validator(pack_info_schema()).validate(document)
+    assert document["account"]["pictures"]["announced"] == 24
+    assert document["account"]["identities"]["left_out"] == [
+        {
+            "reason": "are listed in labels.csv and not in the source",
+            "kind": "missing",
+            "count": 1,
+            "examples": ["nobody"],
+        }
+    ]
+    assert document["account"]["pairs"] is None
+
+
+def test_a_pack_without_an_account_has_none(folder, out):
+    run("synthetic", "--out", out, "--size", 16)
+    printed, _ = run("info", out)
+    assert "announced" not in printed
+    document = json.loads(run("info", out, "--json")[0])
+    Draft202012Validator(pack_info_schema()).validate(document)
+    assert document["account"] is None
+
+
+def test_more_missing_than_allowed_is_an_error(folder, out):
+    shutil.rmtree(folder / "p0")
+    shutil.rmtree(folder / "p1")
+    with pytest.raises(DataError, match=r"2 of 12 identities are missing.*\(2 are listed in lab"):
+        run("pack", folder, "--out", out)
+    assert not out.exists()
+    run("pack", folder, "--out", out, "--max-left-out", 0.2)
+
+
+def test_a_picture_that_takes_too_much_memory_is_said(folder, out):
+    Image.new("L", (4000, 4000)).save(folder / "p0/0.png")
+    message = r"decoding 16 megapixels takes 192 MB of memory, more than the 75 MB .*--memory-gb"
+    with pytest.raises(DataError, match=message):
+        run("pack", folder, "--out", out, "--memory-gb", 0.1, "--max-broken", 0)
+
+
+@pytest.mark.parametrize("command", ["info", "splits", "pack"])
+def test_a_pipe_is_not_waited_for(command, out, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: a pipe, not a file; give a"):
+        run(command, tmp_path / "pipe", *(() if command == "info" else ("--out", out)))
+
+
+def test_what_is_no_file_is_not_written_over(folder, out):
+    os.mkfifo(out)
+    with pytest.raises(DataError, match=r"faces\.pack: a pipe, not a file; choose another name"):
+        run("pack", folder, "--out", out, "--overwrite")
+    assert out.is_fifo()
+
+
+def test_info_compares_the_images_with_the_digest(folder, out):
+    assert "images not compared" in run("pack", folder, "--out", out)[0]
     assert json.loads(run("info", out, "--json", "--verify")[0])["verified"] is True
     assert "compared with the images" in run("info", out, "--verify")[0]
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)
-    run("info", out)
-    with pytest.raises(DataError, match="does not match its digest"):
-        run("info", out, "--verify")
+    for options in ((), ("--verify",), ("--json",)):
+        with pytest.raises(DataError, match="does not match its digest"):
+            run("info", out, *options)
+
+
+def test_info_says_what_no_digest_of_an_older_pack_covers(folder, out):
+    run("pack", folder, "--out", out)
+    without_header_digest(out)
+    assert "no digest covers settings, warnings, layout" in run("info", out)[0]
+    document = json.loads(run("info", out, "--json")[0])
+    Draft202012Validator(pack_info_schema()).validate(document)
+    assert document["not_covered"] == ["settings", "warnings", "layout"]
 
 
 def test_names_with_brackets_are_printed_as_they_are(folder, tmp_path):

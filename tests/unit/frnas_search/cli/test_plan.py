@@ -120,6 +120,15 @@ def test_limits_in_hours_are_foreseen_with_seconds_per_epoch(run_file: Path) -> 
     assert document["search"]["epochs"] >= 1000
 
 
+def test_what_is_rarer_than_a_sample_is_sought_for_the_size_of_checkpoints(
+    run_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frnas_search.plan.plan.sample", lambda *_, **__: [])
+    arguments = ["plan", str(run_file), "--set", "constraints.max_parameters=1000000000"]
+    document = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert document["checkpoints"]["samples"] > 10
+
+
 def test_where_no_sample_keeps_within_the_constraints_disk_is_unknown(
     run_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

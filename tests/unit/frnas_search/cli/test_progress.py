@@ -7,12 +7,14 @@ import logging
 import pytest
 from rich.console import Console
 
-from frnas_search.cli.progress import LogWatcher, display, fraction_done, seconds_left, summary
+from frnas_search.cli.progress import LogWatcher, display, summary
 from frnas_search.coordinator.executor import Attendance
 from frnas_search.coordinator.limits import Limits
 from frnas_search.telemetry import JsonFormatter
+from results.remaining import fraction_done, seconds_left
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal
 
+NOW = "2026-01-01T00:00:00Z"
 ATTENDANCE = Attendance(n_workers=3, n_busy=2)
 
 
@@ -90,26 +92,26 @@ def test_the_display_shows_everything_that_was_promised(new_search: type[SearchB
 
 def test_time_left_follows_the_limit_that_comes_first(new_search: type[SearchBuilder]) -> None:
     view = new_search([proposal(1), proposal(2)], limits=Limits(trials=2)).coordinator.view
-    assert seconds_left(view) is None, "nothing is done yet"
+    assert seconds_left(view, NOW) is None, "nothing is done yet"
     view.limits = {"trials": None, "plateau": 3}
-    assert fraction_done(view) is None
-    assert seconds_left(view) is None
+    assert fraction_done(view, NOW) is None
+    assert seconds_left(view, NOW) is None
     search = new_search([proposal(1), proposal(2)])
     search.coordinator.run()
     view = search.coordinator.view
     view.limits = {"trials": 8, "epochs": 36, "gpu_hours": None}
     view.wall_seconds = 100.0
-    assert fraction_done(view) == pytest.approx(0.5)
-    assert seconds_left(view) == pytest.approx(100.0)
+    assert fraction_done(view, NOW) == pytest.approx(0.5)
+    assert seconds_left(view, NOW) == pytest.approx(100.0)
     assert "time left 1 min 40 s" in summary(view, ATTENDANCE)
     view.limits = {"trials": 1}
-    assert fraction_done(view) == 1.0
+    assert fraction_done(view, NOW) == 1.0
 
 
 def test_the_time_to_a_deadline_is_a_share_like_any_other(new_search: type[SearchBuilder]) -> None:
     view = new_search([proposal(1)]).coordinator.view
-    view.updated = "2026-01-01T00:15:00Z"
+    quarter = "2026-01-01T00:15:00Z"
     view.limits = {"deadline": "2026-01-01T01:00:00Z"}
-    assert fraction_done(view) == 0.25
+    assert fraction_done(view, quarter) == 0.25
     view.limits = {"deadline": "2025-01-01T01:00:00Z"}
-    assert fraction_done(view) == 1.0
+    assert fraction_done(view, quarter) == 1.0

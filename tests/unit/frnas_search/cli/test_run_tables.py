@@ -181,3 +181,22 @@ def test_importance_is_shown_by_objective_with_what_is_explained() -> None:
     for words in ("head", "62.5%", "5.0%", "100%", "37.5%", "R² 0.91, the rung 20%"):
         assert words in text
     assert "edge1" not in text
+
+
+def test_a_page_says_which_trials_it_shows() -> None:
+    document = {"run": "lfw", "trials": [], "total": 9, "offset": 0}
+
+    assert "lfw: 0 trials" in text_of(trials_table(document))
+    trial = {
+        "trial_id": "t1",
+        "config_id": "c1",
+        "epochs": 1,
+        "failure": None,
+        "state": "finished",
+        "attempts": 1,
+        "seconds": 1.0,
+        "costs": {"error": 0.5},
+    }
+    page = document | {"trials": [trial, trial], "offset": 4}
+    assert "lfw: trials 5 to 6 of 9" in text_of(trials_table(page))
+    assert "lfw: 2 trials" in text_of(trials_table(page | {"offset": 0, "total": 2}))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -435,6 +436,35 @@ def test_constraints_are_counted_among_the_corners(run_file):
     assert "100.0% of the samples exceed max_parameters and would not be trained" in (
         findings.corners
     )
+
+
+def test_how_much_keeps_within_all_constraints_is_told_with_its_uncertainty(run_file):
+    content = {**PAPER, "constraints": {"max_parameters": 1_300_000}}
+    (corner,) = [
+        corner for corner in found(run_file, content).corners if "all constraints" in corner
+    ]
+    assert re.fullmatch(
+        r"within all constraints lies [0-9.]+% \([0-9,]+ of [0-9,]+; 95 % interval [0-9.]+% to "
+        r"[0-9.]+%\) of the space",
+        corner,
+    )
+    path = run_file(content)
+    document = json.loads(run("sample", path, *STATED, "-n", 2, "--json"))
+    Draft202012Validator(space_schema("space-sample")).validate(document)
+    within = document["within_constraints"]
+    assert within["share_low"] < within["share"] < within["share_high"]
+    assert "within all constraints" in run("sample", path, *STATED, "-n", 2)
+    assert "within all constraints" in run("show", path, *STATED, "--samples", 50)
+    shown = json.loads(run("show", path, *STATED, "--samples", 50, "--json"))
+    Draft202012Validator(space_schema("space")).validate(shown)
+    assert shown["samples"]["within_constraints"]["draws"] >= 50
+
+
+def test_what_a_sample_misses_is_not_called_impossible(run_file):
+    """Every sample is above, and nothing says that all of the space is."""
+    content = {**PAPER, "constraints": {"max_parameters": 10}}
+    corners = "; ".join(found(run_file, content, n_samples=20).corners)
+    assert "lies less than 0.018% (none of 20,020) of the space" in corners
 
 
 def test_constraints_that_leave_nothing_are_a_fault(run_file):

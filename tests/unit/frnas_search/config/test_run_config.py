@@ -46,7 +46,7 @@ SECTIONS = {
     "failures.": "first, rate, window",
     "search.engine.": "model, acquisition, intensifier",
     "search.": "sampler, engine, initial_configurations, enqueue, warm_start, virtual_time, slots",
-    "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb",
+    "workers.": "scheduler, local, gpus_per_trial, max_attempts, checkpoint_gb, stall_seconds",
 }
 
 Write = Callable[[str], Path]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from results.errors import LogError
 from results.store import InMemoryStore
 from results.trial import FailureKind, TrialOutcome
 from results.view import RunView, fold
-from tests.fakes import PromotingOptimizer
+from tests.fakes import PromotingOptimizer, ScriptedOptimizer
 from tests.unit.frnas_search.conftest import SearchBuilder, fail, proposal, succeed
 from workers.settings import TrialJob
 
@@ -46,6 +46,23 @@ def test_one_trial_is_asked_submitted_told_and_the_run_ends(
     assert search.optimizer.told == [
         (proposal(1), {"error": pytest.approx(0.899), "rank_disparity": pytest.approx(0.101)})
     ]
+
+
+class Refusing(ScriptedOptimizer):
+    """Has nothing, and says why."""
+
+    def why_nothing(self) -> str:
+        return "no configuration within the constraints among 9 tried"
+
+
+def test_why_nothing_is_proposed_ends_up_in_the_log(new_search: type[SearchBuilder]) -> None:
+    search = new_search([])
+    search.coordinator.optimizer = Refusing([])
+    ended = search.coordinator.run()
+    assert ended == events.Ended(
+        state="failed", reason="no configuration within the constraints among 9 tried"
+    )
+    assert search.store.read()[-1].event == ended
 
 
 def test_the_limit_of_trials_bounds_what_is_asked(new_search: type[SearchBuilder]) -> None:
@@ -107,12 +124,55 @@ def test_a_lost_worker_costs_an_attempt_and_not_the_trial(
     assert search.coordinator.view.trials["t0001"].attempts == 3
 
 
-def test_a_trial_whose_workers_are_always_lost_fails(new_search: type[SearchBuilder]) -> None:
+def test_a_trial_whose_workers_are_always_lost_is_never_told_and_handed_out_again(
+    new_search: type[SearchBuilder],
+) -> None:
     search = new_search(
         [proposal(1)], run_job=lambda job: fail(job, FailureKind.WORKER_LOST), max_attempts=2
     )
+    ended = search.coordinator.run()
+    view = search.coordinator.view
+    assert (view.n_failed, view.given_up, search.optimizer.told) == (0, {"t0001"}, [])
+    assert ended.state == "failed"
+    assert "every trial failed: worker_lost 1" in ended.reason
+    resumed = new_search([proposal(1)], store=search.store)
+    resumed.optimizer.restore(proposal(1))
+    trial = resumed.coordinator.view.trials["t0001"]
+    assert trial.next_request.attempt == 3
+    resumed.coordinator.run([Reissued(trial.next_request)])
+    assert (resumed.coordinator.view.n_finished, resumed.coordinator.view.given_up) == (1, set())
+
+
+def test_a_result_whose_files_are_not_there_is_none(new_search: type[SearchBuilder]) -> None:
+    def claims(job: TrialJob) -> TrialOutcome:
+        found = replace(succeed(job), checkpoint="c/epochs-0009.pt")
+        return replace(found, artefacts={"c/epochs-0009.pt": "sha256:0"}, worker="elsewhere")
+
+    search = new_search([proposal(1)], run_job=claims, max_attempts=1)
     search.coordinator.run()
-    assert search.coordinator.view.failures == {FailureKind.WORKER_LOST: 1}
+    (loss,) = search.coordinator.view.trials["t0001"].losses
+    assert loss.failure is FailureKind.DATA_ERROR
+    assert "the worker sees another folder" in loss.detail
+    assert search.optimizer.told == []
+
+
+def test_a_job_names_the_checkpoint_that_is_known_to_be_there(
+    new_search: type[SearchBuilder],
+) -> None:
+    jobs = []
+
+    def save(job: TrialJob) -> TrialOutcome:
+        jobs.append(job)
+        key = f"{job.checkpoints}/epochs-{job.request.epochs:04d}.pt"
+        search.artefacts.write(key, b"weights")
+        digest = search.artefacts.digest(key)
+        assert digest is not None
+        return replace(succeed(job), checkpoint=key, artefacts={key: digest})
+
+    search = new_search([proposal(1, rung=1), proposal(1, rung=2)], run_job=save)
+    search.coordinator.run()
+    assert jobs[0].resume_from == {}
+    assert list(jobs[1].resume_from) == [f"{jobs[0].checkpoints}/epochs-0003.pt"]
 
 
 class RefusingStore(InMemoryStore):
@@ -122,11 +182,13 @@ class RefusingStore(InMemoryStore):
         super().__init__()
         self._left = n_events
 
-    def append(self, event: events.Event, *, time: str) -> int:
+    def append(
+        self, event: events.Event, *, time: str, elapsed_seconds: float | None = None
+    ) -> int:
         if self._left == 0:
             raise LogError("the disk is full")
         self._left -= 1
-        return super().append(event, time=time)
+        return super().append(event, time=time, elapsed_seconds=elapsed_seconds)
 
 
 @pytest.mark.parametrize("n_events", [1, 2, 3, 4, 5])
@@ -442,3 +504,27 @@ def test_a_plateau_waits_for_a_trial_that_was_asked_before_it(
 
 def outcomes_of(store: InMemoryStore) -> list[TrialOutcome]:
     return [each.event.outcome for each in store.read() if isinstance(each.event, events.Told)]
+
+
+@pytest.mark.parametrize("hours", [24, -24])
+def test_a_wall_clock_that_is_set_anew_uses_up_no_wall_hours(
+    new_search: type[SearchBuilder], hours: int
+) -> None:
+    search = new_search(
+        [proposal(number) for number in range(6)], limits=Limits(wall_hours=12.0, trials=6)
+    )
+    began, calls = datetime(2026, 1, 1, tzinfo=UTC), itertools.count()
+
+    def utc_now() -> str:
+        n_calls = next(calls)
+        jump = timedelta(hours=hours if 5 < n_calls < 15 else 0)
+        return (began + timedelta(seconds=n_calls) + jump).isoformat().replace("+00:00", "Z")
+
+    search.coordinator.utc_now = utc_now
+    assert search.coordinator.run().reason == "6 trials are done"
+    assert next(calls) > 15
+    logged = search.store.read()
+    elapsed = [event.elapsed_seconds for event in logged[1:]]
+    assert elapsed == sorted(elapsed)
+    assert search.coordinator.view.wall_seconds == pytest.approx(elapsed[-1] - elapsed[0], abs=5)
+    assert fold(logged).wall_seconds == search.coordinator.view.wall_seconds

@@ -6,6 +6,7 @@ import pytest
 
 from frnas_search.coordinator.coordinator import StopSignal
 from frnas_search.coordinator.executor import InlineExecutor
+from frnas_search.coordinator.reception import Reception
 from frnas_search.coordinator.retrain import Retraining, chosen_configurations, retrain_requests
 from results.errors import SelectionError
 from results.events import Retrained
@@ -31,7 +32,7 @@ def retraining_of(search: SearchBuilder, run_job: object = succeed) -> Retrainin
     return Retraining(
         executor=InlineExecutor(run_job),  # type: ignore[arg-type]
         store=search.store,
-        artefacts=InMemoryArtefacts(),
+        reception=Reception(artefacts=InMemoryArtefacts(), pause=lambda _: None),
         view=fold(search.store.read()),
         space=SpaceSettings(),
         make_job=job_of,
@@ -135,10 +136,10 @@ def test_a_failed_seed_has_no_model_and_is_tried_again_next_time(search: SearchB
 
 def test_checkpoints_go_when_the_model_is_there(search: SearchBuilder) -> None:
     job = retraining_of(search)
-    job.artefacts.write("c/epochs-0009.pt", b"")
-    job.artefacts.write("d/epochs-0009.pt", b"")
+    job.reception.artefacts.write("c/epochs-0009.pt", b"")
+    job.reception.artefacts.write("d/epochs-0009.pt", b"")
     assert job.run(requests_for(job.view, ["c0001"], n_seeds=1, epochs=9))
-    assert list(job.artefacts.sizes("")) == ["d/epochs-0009.pt"]
+    assert list(job.reception.artefacts.sizes("")) == ["d/epochs-0009.pt"]
 
 
 def test_a_lost_worker_is_retried(search: SearchBuilder) -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from frnas_search.coordinator.judgement import Bench
 from frnas_search.coordinator.state import (
     Action,
     Close,
     Event,
     Exhausted,
     Finished,
+    GiveUp,
     Recall,
     Recalled,
     Record,
@@ -25,10 +27,12 @@ from frnas_search.coordinator.state import (
     Suggest,
     Suggested,
 )
-from results.trial import FailureKind, TrialOutcome, TrialRequest
+from results.trial import FailureKind, Fault, TrialOutcome, TrialRequest
 
 RETRIED = FailureKind.WORKER_LOST
-NOT_RETRIED = [kind for kind in FailureKind if kind not in (RETRIED, FailureKind.DATA_ERROR)]
+PLACES = (FailureKind.WORKER_LOST, FailureKind.DATA_ERROR, FailureKind.STALLED)
+UNCERTAIN = (FailureKind.CRASHED, FailureKind.OUT_OF_MEMORY)
+CERTAIN = [kind for kind in FailureKind if kind not in (*PLACES, *UNCERTAIN)]
 
 
 def request(name: str, attempt: int = 1) -> TrialRequest:
@@ -43,12 +47,37 @@ def request(name: str, attempt: int = 1) -> TrialRequest:
     )
 
 
-def done(name: str, attempt: int = 1) -> Finished:
-    return Finished(TrialOutcome(trial_id=name, attempt=attempt, costs={"error": 0.5}))
+def done(name: str, attempt: int = 1, *, worker: str = "w1") -> Finished:
+    costs = {"error": 0.5}
+    return Finished(TrialOutcome(trial_id=name, attempt=attempt, costs=costs, worker=worker))
 
 
-def failed(name: str, kind: FailureKind, attempt: int = 1) -> Finished:
-    return Finished(TrialOutcome(trial_id=name, attempt=attempt, failure=kind))
+def told(finished: Finished) -> Record:
+    """What is told of a failure once it is certain to be the configuration's."""
+    return Record(replace(finished.outcome, fault=Fault.CONFIGURATION))
+
+
+def given_up(finished: Finished, reason: str) -> GiveUp:
+    return GiveUp(finished.outcome, reason)
+
+
+def failed(
+    name: str,
+    kind: FailureKind,
+    attempt: int = 1,
+    *,
+    worker: str = "w1",
+    progressed: bool = False,
+    fault: Fault | None = None,
+) -> Finished:
+    outcome = TrialOutcome(
+        trial_id=name, attempt=attempt, failure=kind, worker=worker, fault=fault, detail="why"
+    )
+    return Finished(outcome, progressed)
+
+
+def lost_by_cluster(name: str, attempt: int = 1) -> Finished:
+    return failed(name, RETRIED, attempt, fault=Fault.CLUSTER)
 
 
 def lost(name: str, attempt: int = 1) -> Finished:
@@ -137,11 +166,37 @@ def test_a_suggestion_is_submitted_although_its_slot_has_gone() -> None:
     ]
 
 
-def test_a_lost_worker_is_retried_and_then_recorded(state: SearchState) -> None:
-    assert actions_of(state, lost("a"), lost("a", attempt=2)) == [
-        [loss("a"), Submit(request("a", attempt=2))],
-        [Record(lost("a", attempt=2).outcome), Suggest()],
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_a_place_does_is_tried_again_and_then_given_up_and_never_told(
+    state: SearchState, kind: FailureKind
+) -> None:
+    first, second = failed("a", kind), failed("a", kind, 2)
+    assert actions_of(state, first, second) == [
+        [RecordLoss(first.outcome), Submit(request("a", attempt=2))],
+        [
+            RecordLoss(second.outcome),
+            given_up(second, "2 attempts without progress, the last: why"),
+            Suggest(),
+        ],
     ]
+
+
+def test_an_attempt_that_left_a_later_checkpoint_does_not_count(state: SearchState) -> None:
+    for attempt in range(1, 9):
+        event = failed("a", RETRIED, attempt, progressed=True)
+        assert state.handle(event) == [
+            RecordLoss(event.outcome, True),
+            Submit(request("a", attempt=attempt + 1)),
+        ]
+    assert isinstance(state.handle(failed("a", RETRIED, 9))[1], Submit)
+    assert isinstance(state.handle(failed("a", RETRIED, 10))[1], GiveUp)
+
+
+def test_what_the_cluster_lost_counts_against_nobody(state: SearchState) -> None:
+    for attempt in range(1, 9):
+        event = lost_by_cluster("a", attempt)
+        assert state.handle(event)[1:] == [Submit(request("a", attempt=attempt + 1))]
+    assert state.handle(done("a", 9)) == [Record(done("a", 9).outcome), Suggest()]
 
 
 def test_a_retry_that_succeeds_is_recorded_with_its_attempt(state: SearchState) -> None:
@@ -149,32 +204,72 @@ def test_a_retry_that_succeeds_is_recorded_with_its_attempt(state: SearchState) 
     assert state.handle(done("a", attempt=2)) == [Record(done("a", attempt=2).outcome), Suggest()]
 
 
-def test_with_one_attempt_nothing_is_retried() -> None:
+def test_with_one_attempt_a_lost_trial_is_given_up_at_once() -> None:
     state = SearchState(max_attempts=1)
     actions_of(state, SlotsChanged(1), Suggested(request("a")))
-    assert state.handle(lost("a")) == [Record(lost("a").outcome), Suggest()]
-
-
-@pytest.mark.parametrize("kind", NOT_RETRIED)
-def test_no_other_failure_is_retried(state: SearchState, kind: FailureKind) -> None:
-    assert state.handle(failed("a", kind)) == [Record(failed("a", kind).outcome), Suggest()]
-
-
-def test_data_that_cannot_be_read_are_tried_elsewhere_and_then_recorded(
-    state: SearchState,
-) -> None:
-    first, second = (failed("a", FailureKind.DATA_ERROR, attempt) for attempt in (1, 2))
-    assert actions_of(state, first, second) == [
-        [RecordLoss(first.outcome), Submit(request("a", attempt=2))],
-        [Record(second.outcome), Suggest()],
+    assert state.handle(lost("a"))[:2] == [
+        loss("a"),
+        given_up(lost("a"), "1 attempts without progress, the last: why"),
     ]
 
 
-def test_data_that_the_only_worker_cannot_read_are_not_tried_again() -> None:
-    state = SearchState(max_attempts=3)
-    actions_of(state, SlotsChanged(1), Suggested(request("a")))
-    answer = failed("a", FailureKind.DATA_ERROR)
-    assert state.handle(answer) == [Record(answer.outcome), Suggest()]
+@pytest.mark.parametrize("kind", CERTAIN)
+def test_what_is_the_configurations_own_is_told_at_once(
+    state: SearchState, kind: FailureKind
+) -> None:
+    assert state.handle(failed("a", kind)) == [Record(failed("a", kind).outcome), Suggest()]
+
+
+@pytest.mark.parametrize("kind", UNCERTAIN)
+def test_what_two_sound_workers_cannot_do_is_told(state: SearchState, kind: FailureKind) -> None:
+    first, second = failed("a", kind), failed("a", kind, 2, worker="w2")
+    actions_of(state, done("b"), Suggested(request("c")), done("c", worker="w2"))
+    assert state.handle(first) == [RecordLoss(first.outcome), Submit(request("a", attempt=2))]
+    assert state.handle(second) == [RecordLoss(second.outcome), told(second)]
+
+
+@pytest.mark.parametrize("kind", UNCERTAIN)
+def test_what_fails_twice_on_the_only_worker_is_told_when_that_does_another_trial(
+    state: SearchState, kind: FailureKind
+) -> None:
+    first, second = failed("a", kind), failed("a", kind, 2)
+    assert actions_of(state, first, second, done("b")) == [
+        [RecordLoss(first.outcome), Submit(request("a", attempt=2))],
+        [RecordLoss(second.outcome), Suggest()],
+        [Record(done("b").outcome), told(second)],
+    ]
+
+
+def test_what_fails_on_a_worker_that_does_nothing_else_is_given_up(state: SearchState) -> None:
+    crash = failed("a", FailureKind.CRASHED, 2)
+    actions = actions_of(
+        state, failed("a", FailureKind.CRASHED), crash, StopRequested("operator"), Exhausted()
+    )
+    assert actions[-1] == []
+    assert state.handle(lost_by_cluster("b")) == [
+        RecordLoss(lost_by_cluster("b").outcome),
+        given_up(crash, "it is not certain why it failed: why"),
+        Close("operator", "finished"),
+    ]
+
+
+def test_a_worker_that_fails_what_others_do_is_benched_and_the_trials_are_tried_elsewhere() -> (
+    None
+):
+    state = SearchState(max_attempts=2)
+    names = [f"t{number}" for number in range(4)]
+    actions_of(state, SlotsChanged(5), *(Suggested(request(name)) for name in names))
+    state.handle(done("t0", worker="good"))
+    actions = [
+        action
+        for name in names[1:]
+        for action in state.handle(failed(name, FailureKind.CRASHED, worker="bad"))
+    ]
+    assert Bench("bad", "it failed 3 trials in a row, and other workers do well") in actions
+    for name in names[1:]:
+        assert state.handle(done(name, 2, worker="good"))[0] == Record(
+            done(name, 2, worker="good").outcome
+        )
 
 
 def test_one_trials_retries_do_not_count_against_anothers(state: SearchState) -> None:
@@ -283,6 +378,25 @@ def test_an_exhausted_space_ends_the_search_after_what_still_runs(state: SearchS
     ]
 
 
+def test_a_search_that_finds_no_more_within_its_constraints_says_why(state: SearchState) -> None:
+    why = "no other configuration within the constraints among 9 tried"
+    assert actions_of(state, done("a"), Exhausted(reason="earlier"), done("b")) == [
+        [Record(done("a").outcome), Suggest()],
+        [],
+        [Record(done("b").outcome), Suggest()],
+    ]
+    assert actions_of(state, Exhausted(reason=why)) == [[Close(why, "finished")]]
+
+
+def test_a_search_that_finds_nothing_at_all_has_failed() -> None:
+    why = "no configuration within the constraints among 9 tried"
+    fresh = SearchState(max_attempts=2)
+    assert actions_of(fresh, SlotsChanged(2), Exhausted(reason=why)) == [
+        [Suggest()],
+        [Close(why, "failed")],
+    ]
+
+
 def test_a_result_may_give_an_exhausted_space_one_more_proposal(state: SearchState) -> None:
     assert actions_of(state, done("a"), Exhausted(), done("b"), Suggested(request("c"))) == [
         [Record(done("a").outcome), Suggest()],
@@ -381,10 +495,10 @@ def test_more_trials_in_flight_than_slots_delay_the_next_suggestion() -> None:
     ]
 
 
-def test_a_trial_that_was_in_flight_has_the_attempts_that_are_left() -> None:
+def test_a_trial_of_an_earlier_session_begins_to_count_anew() -> None:
     state = SearchState(max_attempts=2)
-    state.handle(Reissued(request("a", attempt=2)))
-    assert state.handle(lost("a", attempt=2)) == [Record(lost("a", attempt=2).outcome)]
+    state.handle(Reissued(request("a", attempt=7)))
+    assert state.handle(lost("a", 7)) == [loss("a", 7), Submit(request("a", 8))]
 
 
 @pytest.mark.parametrize(
@@ -416,6 +530,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         self.running: dict[str, int] = {}
         self.submitted: Counter[tuple[str, int]] = Counter()
         self.recorded: Counter[str] = Counter()
+        self.suspended: dict[str, int] = {}
         self.closes: list[Close] = []
 
     @initialize(
@@ -455,15 +570,26 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 99),
         failure=st.none() | st.just(RETRIED) | st.sampled_from(FailureKind),
+        worker=st.sampled_from(("w1", "w2", "w3")),
+        is_clusters=st.booleans(),
+        progressed=st.booleans(),
     )
-    def finish(self, which: int, failure: FailureKind | None) -> None:
+    def finish(
+        self,
+        which: int,
+        failure: FailureKind | None,
+        worker: str,
+        is_clusters: bool,
+        progressed: bool,
+    ) -> None:
         name, attempt = sorted(self.running.items())[which % len(self.running)]
-        is_elsewhere = failure is FailureKind.DATA_ERROR and self.state.n_slots > 1
-        is_lost = (failure is RETRIED or is_elsewhere) and attempt < self.state.max_attempts
-        if is_lost and self.state.is_draining:
-            del self.running[name]
-            self.left.add(name)
-        self.send(failed(name, failure, attempt) if failure else done(name, attempt))
+        if failure is None:
+            self.send(done(name, attempt, worker=worker))
+            return
+        fault = Fault.CLUSTER if failure is RETRIED and is_clusters else None
+        self.send(
+            failed(name, failure, attempt, worker=worker, progressed=progressed, fault=fault)
+        )
 
     @precondition(lambda self: self.submitted)
     @rule(which=st.integers(0, 99))
@@ -488,10 +614,22 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
             self.send(StopRequested("operator", "stopped"))
 
     def send(self, event: Event) -> None:
+        lost: dict[str, int] = {}
         for action in self.state.handle(event):
-            self.perform(action)
+            if isinstance(action, RecordLoss):
+                name = action.outcome.trial_id
+                lost[name] = self.running.pop(name)
+                assert lost[name] == action.outcome.attempt
+            else:
+                self.perform(action, lost)
+        for name, attempt in lost.items():
+            if name in self.state.suspended:
+                self.suspended[name] = attempt
+            else:
+                assert self.state.is_draining, "a trial vanished"
+                self.left.add(name)
 
-    def perform(self, action: Action) -> None:
+    def perform(self, action: Action, lost: dict[str, int]) -> None:
         assert not self.closes, "nothing is done after the close"
         match action:
             case Suggest():
@@ -500,14 +638,20 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
                 self.is_suggesting = True
                 self.n_recorded_when_asked = len(self.recorded)
             case Submit(request):
+                lost.pop(request.trial_id, None)
+                self.suspended.pop(request.trial_id, None)
                 self.running[request.trial_id] = request.attempt
                 self.submitted[request.trial_id, request.attempt] += 1
             case Record(outcome):
-                assert self.running.pop(outcome.trial_id) == outcome.attempt
+                self.take_out(outcome.trial_id, lost)
+                assert outcome.failure is None or outcome.blamed is Fault.CONFIGURATION
                 self.recorded[outcome.trial_id] += 1
                 self.is_exhausted = False
-            case RecordLoss(outcome):
-                assert outcome.attempt < self.state.max_attempts
+            case GiveUp(outcome):
+                self.take_out(outcome.trial_id, lost)
+                self.left.add(outcome.trial_id)
+            case Bench(worker):
+                assert worker in self.state.judgement.benched
             case Recall():
                 assert not self.is_recalling, "recalled once"
                 self.is_recalling = True
@@ -515,6 +659,13 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
                 assert not self.running
                 assert not self.is_suggesting
                 self.closes.append(action)
+
+    def take_out(self, name: str, lost: dict[str, int]) -> None:
+        """Of wherever the trial is: running, suspended, or its attempt was just lost."""
+        places = (self.running, self.suspended, lost)
+        found = [place for place in places if name in place]
+        assert len(found) == 1
+        del found[0][name]
 
     @invariant()
     def no_more_run_than_can(self) -> None:
@@ -524,9 +675,10 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
     def no_trial_is_lost_or_counted_twice(self) -> None:
         assert set(self.recorded.values()) | set(self.submitted.values()) <= {1}
         all_trials = {f"t{index}" for index in range(self.n_asked)}
-        assert set(self.recorded) | set(self.running) | self.left == all_trials
-        assert not set(self.recorded) & set(self.running)
-        assert not self.left & (set(self.recorded) | set(self.running))
+        under_way = set(self.running) | set(self.suspended)
+        assert set(self.recorded) | under_way | self.left == all_trials
+        assert not set(self.recorded) & under_way
+        assert not self.left & (set(self.recorded) | under_way)
 
     @invariant()
     def no_more_is_asked_than_the_limit(self) -> None:
@@ -538,7 +690,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         if self.is_suggesting:
             self.propose()
         while self.running:
-            self.finish(0, None)
+            self.finish(0, None, "w1", is_clusters=False, progressed=False)
         assert len(self.closes) == 1
         all_trials = {f"t{index}" for index in range(self.n_asked)}
         assert set(self.recorded) | self.left == all_trials

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ import pytest
 from frnas_search.errors import AddressError, SchedulerUnreachableError
 from frnas_search.executors.cluster import (
     absent_gpus,
+    interrupts_held,
     present_gpus,
+    require_protocol,
     resolve_scheduler,
     worker_slots,
 )
@@ -110,3 +115,45 @@ def test_a_file_that_names_none_is_refused_with_what_to_do(
         file.write_text(content)
     with pytest.raises(SchedulerUnreachableError, match="frnas scheduler --scheduler-file"):
         resolve_scheduler(str(file))
+
+
+def test_ctrl_c_waits_until_what_is_started_stands() -> None:
+    done = []
+
+    def start() -> None:
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            # As a worker, a process of its own that a terminal's Ctrl-C reaches as well.
+            script = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('lives')"
+            child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            done.append(child.stdout.strip())
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["lives"]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_without_ctrl_c_nothing_is_held_back() -> None:
+    with interrupts_held():
+        pass
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("tls://node:8786", "tls needs certificates, and none are configured"),
+        ("wss://node:8786", "wss needs certificates, and none are configured"),
+        ("nope://node:8786", "nope cannot be used here"),
+    ],
+)
+def test_a_protocol_that_cannot_be_spoken_is_refused(address: str, sentence: str) -> None:
+    with pytest.raises(AddressError, match=sentence):
+        require_protocol(address)
+
+
+def test_plain_addresses_may_be_spoken_to() -> None:
+    require_protocol("tcp://node:8786")

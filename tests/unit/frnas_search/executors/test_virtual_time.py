@@ -70,6 +70,17 @@ def optimizer() -> PromotingOptimizer:
     return PromotingOptimizer(space, n_rungs=len(RUNGS), seed=0)
 
 
+def numbered(number: int) -> TrialRequest:
+    return TrialRequest(
+        trial_id=f"t{number:04d}",
+        config_id=f"c{number:04d}",
+        configuration={"lr_sgd": 0.1 * number},
+        rung=0,
+        epochs=3,
+        seed=0,
+    )
+
+
 def searched(
     executor: UnsteadyExecutor, *, n_slots: int, log: tuple[LoggedEvent, ...] = ()
 ) -> list[LoggedEvent]:
@@ -182,7 +193,7 @@ def test_a_trial_that_is_tried_again_is_waited_for(
 ) -> None:
     executor, behind = virtual(2)
     for number in (1, 2):
-        executor.submit(job_of(request(number)))
+        executor.submit(job_of(numbered(number)))
     behind.share_lost = 1.0
     first = next_outcome(executor)
     assert first.failure is FailureKind.WORKER_LOST
@@ -198,10 +209,41 @@ def test_what_waits_for_a_slot_is_with_no_worker_and_can_be_taken_back(
 ) -> None:
     executor, behind = virtual(1)
     for number in (1, 2, 3):
-        executor.submit(job_of(request(number)))
+        executor.submit(job_of(numbered(number)))
     assert [job.request.trial_id for job in behind.jobs] == ["t0001"]
     assert next_outcome(executor).trial_id == "t0001"
     assert executor.recall() == ("t0003",)
     assert next_outcome(executor).trial_id == "t0002"
     executor.close()
     assert behind.is_closed
+
+
+class IdleExecutor(UnsteadyExecutor):
+    """Has one worker, which runs the first job and saves it when it is asked to."""
+
+    def next_events(self, timeout_seconds: float) -> list[ExecutorEvent]:
+        return []
+
+    def recall(self) -> tuple[str, ...]:
+        recalled, self.jobs = self.jobs[1:], self.jobs[:1]
+        return tuple(job.request.trial_id for job in recalled)
+
+    def suspend(self) -> None:
+        pass
+
+
+def test_what_waits_for_a_worker_is_taken_back_where_the_others_save_themselves() -> None:
+    idle, clock = IdleExecutor(0), VirtualClock(n_slots=2, seed=3)
+    executor = VirtualTimeExecutor(idle, clock)
+    for number in (1, 2, 3):
+        executor.submit(job_of(numbered(number)))
+    executor.suspend()
+    assert executor.recall() == ("t0003", "t0002")
+    assert clock.next_to_end() == "t0001"
+
+
+def test_what_waits_for_a_worker_runs_where_the_others_may_end() -> None:
+    executor = VirtualTimeExecutor(UnsteadyExecutor(0), VirtualClock(n_slots=2, seed=3))
+    for number in (1, 2, 3):
+        executor.submit(job_of(numbered(number)))
+    assert executor.recall() == ("t0003",)

@@ -19,13 +19,14 @@ from frnas_search.errors import RunChangedError, RunFileError
 from frnas_search.executors import registry
 from frnas_search.executors.registry import WorkerPool
 from frnas_search.launch.blueprint import Blueprint
-from frnas_search.launch.opening import new_search, planned_search, resumed_search
+from frnas_search.launch.opening import new_search, planned_search, resumed_search, retraining
 from results.errors import RunExistsError
 from results.events import Asked, Ended, LimitsChanged, Resumed, RunOpened, Submitted, Told
 from results.run_directory import RunDirectory
 from results.sqlite_store import read_only
 from results.trial import TrialOutcome
 from workers.settings import TrialJob
+from workers.trials.messages import ProofRequest
 
 RAW: dict[str, Any] = {
     "name": "tiny",
@@ -57,7 +58,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> list[TrialJob]:
         return TrialOutcome(trial_id=request.trial_id, attempt=request.attempt, costs=costs)
 
     @contextlib.contextmanager
-    def opened(pool: WorkerPool) -> Iterator[Executor]:
+    def opened(pool: WorkerPool, proof: ProofRequest | None) -> Iterator[Executor]:
+        assert proof is not None
         assert pool.scheduler == "node0:8786"
         yield InlineExecutor(succeed)
 
@@ -181,3 +183,65 @@ def test_other_data_are_told_before_any_worker_is_looked_for(
     ):
         pass
     assert len(events(run)) == n_events
+
+
+def refused(run: RunDirectory, *, by: str) -> str:
+    entries: dict[str, Any] = {
+        "resume": lambda: resumed_search(run, overrides=(), watchers=(), stop=StopSignal()),
+        "retrain": lambda: retraining(run, overrides=(), stop=StopSignal()),
+    }
+    with pytest.raises(RunChangedError) as error, entries[by]():
+        pass
+    return str(error.value)
+
+
+@pytest.mark.parametrize("by", ["resume", "retrain"])
+def test_a_run_file_that_was_edited_by_hand_is_refused_with_every_key(
+    tmp_path: Path, jobs: list[TrialJob], by: str
+) -> None:
+    run = searched(planned_search(run_file(), tmp_path))
+    text = run.run_yaml.read_text()
+    assert "\n  batch_size: 64" in text
+    assert "weight_decay: 0.0001" in text
+    run.run_yaml.write_text(
+        text.replace("\n  batch_size: 64", "\n  batch_size: 32").replace(
+            "weight_decay: 0.0001", "weight_decay: 0.5"
+        )
+    )
+    n_events = len(events(run))
+    told = refused(run, by=by)
+    assert "its training.batch_size was 64 and is 32; its training.weight_decay was 0.0001" in told
+    assert len(events(run)) == n_events
+
+
+def test_limits_and_workers_may_be_edited_by_hand(tmp_path: Path, jobs: list[TrialJob]) -> None:
+    run = searched(planned_search(run_file(), tmp_path))
+    text = run.run_yaml.read_text()
+    assert "max_attempts: 3" in text
+    run.run_yaml.write_text(text.replace("max_attempts: 3", "max_attempts: 5"))
+    with resumed_search(run, overrides=(), watchers=(), stop=StopSignal()) as search:
+        assert search.coordinator.state.max_attempts == 5
+
+
+@pytest.mark.parametrize("by", ["resume", "retrain"])
+def test_a_manifest_that_was_edited_by_hand_is_refused(
+    tmp_path: Path, jobs: list[TrialJob], by: str
+) -> None:
+    run = searched(planned_search(run_file(), tmp_path))
+    manifest = json.loads(run.manifest.read_text())
+    run.manifest.write_text(json.dumps(manifest | {"seed": 7}))
+    assert "its manifest's seed was 0 and is 7" in refused(run, by=by)
+    run.manifest.write_text("{")
+    assert "cannot be read" in refused(run, by=by)
+    run.manifest.write_text("[]")
+    assert "holds no mapping" in refused(run, by=by)
+
+
+def test_a_log_of_before_there_were_seals_is_gone_on_with(
+    tmp_path: Path, jobs: list[TrialJob]
+) -> None:
+    plan = planned_search(run_file(), tmp_path)
+    run = searched(replace(plan, opened=replace(plan.opened, seal={})))
+    run.run_yaml.write_text(run.run_yaml.read_text().replace("0.0001", "0.5"))
+    with resumed_search(run, overrides=(), watchers=(), stop=StopSignal()) as search:
+        assert search.coordinator.make_job is not None

@@ -63,6 +63,7 @@ def test_another_key_knows_nothing(tmp_path: Path, other: CacheKey) -> None:
         b"[]",
         b"{}",
         b'"text"',
+        b"[" * 100_000,
         json.dumps({"made_for": {"format": 1, "timm": "1.0"}, "variants": {}}).encode(),
     ],
 )
@@ -85,6 +86,11 @@ def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content:
         asdict(replace(RECORD, options={"checkpoint_path": "/some/file"})),
         asdict(replace(RECORD, options={})) | {"options": None},
         asdict(RECORD) | {"feature_size": "8"},
+        asdict(RECORD) | {"feature_size": 10**400},
+        asdict(RECORD) | {"accepts_drop_path": "no"},
+        asdict(RECORD) | {"options": {"img_size": float("nan")}},
+        asdict(RECORD) | {"name": ["some_net"]},
+        asdict(RECORD) | {"name": "another_net"},
     ],
 )
 def test_a_damaged_entry_never_raises(tmp_path: Path, entry: object) -> None:

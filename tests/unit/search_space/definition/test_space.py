@@ -344,6 +344,16 @@ def test_a_users_space_is_held_to_names_values_and_conditions(tmp_path: Path) ->
     ]
 
 
+def test_a_number_beyond_any_float_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "space.json"
+    content = json.loads(to_json_text(SpaceSettings()))
+    (ranged, *_) = [entry for entry in content["hyperparameters"] if "upper" in entry]
+    ranged["upper"] = 10**400
+    path.write_text(json.dumps(content))
+    with pytest.raises(EmptySpaceError, match=f"{path} is not a ConfigSpace file"):
+        read_definition(path)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"hyperparameters": 3}', "a: [1", "\0"])
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_a_file_that_is_no_space_is_refused_with_its_name(

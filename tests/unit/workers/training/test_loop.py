@@ -123,7 +123,7 @@ def test_training_in_rungs_through_checkpoints_equals_training_straight_bit_for_
         if checkpoint is not None:
             restore(rung, load_checkpoint(store, checkpoint, expected_fingerprint="{}"))
         train(rung, data, epochs=epochs)
-        checkpoint = save_checkpoint(store, "c1", to_checkpoint(rung, fingerprint="{}"))
+        checkpoint = save_checkpoint(store, "c1", to_checkpoint(rung, fingerprint="{}")).key
     assert rung.losses == straight.losses
     assert differing(rung, straight) == []
 
@@ -151,7 +151,7 @@ def test_an_epoch_that_pauses_after_every_step_is_the_same_epoch(
         if not train_epoch(paused, data, schedule=schedule, should_pause=lambda: True):
             n_pauses += 1
             assert len(paused.losses) == paused.epochs
-        path = save_checkpoint(store, "c1", to_checkpoint(paused, fingerprint="{}"))
+        path = save_checkpoint(store, "c1", to_checkpoint(paused, fingerprint="{}")).key
         paused = fresh()
         restore(paused, load_checkpoint(store, path, expected_fingerprint="{}"))
     assert n_pauses == 3 * (schedule.steps_per_epoch - 1) > 3
@@ -358,7 +358,7 @@ def test_a_mitigated_training_continues_bit_for_bit(
             restore(rung, checkpoint)
         train(rung, data, epochs=epochs, n_splits=n_splits)
         saved = to_checkpoint(rung, fingerprint="{}", n_splits=n_splits)
-        path = save_checkpoint(store, "c1", saved)
+        path = save_checkpoint(store, "c1", saved).key
     assert rung.losses == straight.losses
     assert differing(rung, straight) == []
 

@@ -20,7 +20,10 @@ from results.trial import (
 )
 from search_space.candidate import Mitigation, SpaceSettings
 from search_space.definition.decode import decode
+from tests.damage import flipped_bit
+from workers.artefacts.directory import DirectoryStore
 from workers.artefacts.store import ArtefactStore
+from workers.data.packs import stored
 from workers.data.packs.pack import Pack
 from workers.data.pictures import TrainingSet
 from workers.models import load_model
@@ -32,7 +35,7 @@ from workers.settings import (
     job_from_json,
     job_to_json,
 )
-from workers.training.checkpoints import Checkpoint, save_checkpoint
+from workers.training.checkpoints import Checkpoint, SavedCheckpoint, save_checkpoint
 from workers.training.loop import Training, train_epoch
 from workers.training.memory import measure_step
 from workers.trials import face_network
@@ -146,11 +149,13 @@ def test_a_trial_goes_on_in_the_middle_of_an_epoch(
 ) -> None:
     """The worker dies when it has saved itself after the first step of the second epoch."""
 
-    def dying(store: ArtefactStore, folder: str, checkpoint: Checkpoint) -> str:
-        key = save_checkpoint(store, folder, checkpoint)
+    def dying(
+        store: ArtefactStore, folder: str, checkpoint: Checkpoint, **options: Any
+    ) -> SavedCheckpoint:
+        saved = save_checkpoint(store, folder, checkpoint, **options)
         if (checkpoint.epochs, checkpoint.steps) == (1, 1):
             raise KeyboardInterrupt
-        return key
+        return saved
 
     straight = run_trial(replace(at_epochs(job, 2), artefacts=str(tmp_path / "other")))
     hasty = replace(at_epochs(job, 2), training=replace(job.training, checkpoint_seconds=0.0))
@@ -216,7 +221,9 @@ def test_another_timeout_or_device_setting_does_not_refuse_the_checkpoint(job: T
 
 
 @pytest.mark.parametrize("change", ["seed", "recipe", "max_epochs"])
-def test_a_checkpoint_of_another_training_is_a_data_error(job: TrialJob, change: str) -> None:
+def test_a_checkpoint_of_another_training_is_passed_over_and_the_training_begins_anew(
+    job: TrialJob, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
     run_trial(job)
     other = {
         "seed": replace(job, request=replace(job.request, seed=1)),
@@ -224,8 +231,87 @@ def test_a_checkpoint_of_another_training_is_a_data_error(job: TrialJob, change:
         "max_epochs": replace(job, max_epochs=5),
     }[change]
     outcome = run_trial(other)
+    assert outcome.failure is None, outcome.detail
+    assert outcome.epochs_trained == 2
+    assert f"belongs to another training: {change} differ" in caplog.text
+    assert "the training begins anew" in caplog.text
+
+
+def test_a_checkpoint_whose_states_do_not_fit_is_passed_over_for_the_one_before(
+    job: TrialJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_trial(at_epochs(job, 1))
+    first = run_trial(job)
+    assert first.checkpoint is not None
+    path = Path(job.artefacts) / first.checkpoint
+    states = torch.load(path, weights_only=True)
+    states["head"].clear()
+    torch.save(states, path)
+    again = run_trial(job)
+    assert again.failure is None, again.detail
+    assert again.epochs_trained == 1
+    assert same_result(first, again)
+    assert f"checkpoint {path} does not fit its training" in caplog.text
+
+
+def test_an_outcome_names_its_files_with_their_digests(job: TrialJob) -> None:
+    store = DirectoryStore(Path(job.artefacts))
+    outcome = run_trial(replace(job, split="test", model="models/c0001-s0"))
+    assert outcome.checkpoint is not None
+    names = ("models/c0001-s0/model.safetensors", "models/c0001-s0/model.json")
+    assert set(outcome.artefacts) == {outcome.checkpoint, *names}
+    for key, digest in outcome.artefacts.items():
+        assert digest == store.digest(key)
+    assert outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome)))) == outcome
+    again = run_trial(job)
+    assert again.epochs_trained == 0
+    assert again.artefacts == {outcome.checkpoint: outcome.artefacts[outcome.checkpoint]}
+
+
+def promised(job: TrialJob, outcome: TrialOutcome) -> TrialJob:
+    """The job of the next rung, which names the checkpoint that the outcome left."""
+    assert outcome.checkpoint is not None
+    named = {outcome.checkpoint: outcome.artefacts[outcome.checkpoint]}
+    return replace(at_epochs(job, 4), resume_from=named)
+
+
+def test_a_worker_that_sees_the_named_checkpoint_or_a_later_one_goes_on(job: TrialJob) -> None:
+    promotion = promised(job, run_trial(job))
+    assert job_from_json(json.loads(json.dumps(job_to_json(promotion)))) == promotion
+    run_trial(replace(at_epochs(job, 3)))  # an attempt at it that was lost later on
+    (Path(job.artefacts) / job.checkpoints / "epochs-0002.pt").unlink()
+    outcome = run_trial(promotion)
+    assert outcome.failure is None, outcome.detail
+    assert outcome.epochs_trained == 1
+
+
+@pytest.mark.parametrize("sight", ["nothing", "an older one", "other bytes", "another training"])
+def test_a_worker_that_does_not_see_the_named_checkpoint_does_not_begin_anew(
+    job: TrialJob, sight: str
+) -> None:
+    promotion = promised(job, run_trial(job))
+    key = f"{job.checkpoints}/epochs-0002.pt"
+    path = Path(job.artefacts) / key
+    path.unlink()
+    if sight == "an older one":
+        run_trial(at_epochs(job, 1))
+    elif sight == "other bytes":
+        run_trial(job)
+        promotion = replace(promotion, resume_from={key: "sha256:" + "0" * 64})
+    elif sight == "another training":
+        run_trial(replace(job, request=replace(job.request, seed=1)))
+    outcome = run_trial(promotion)
     assert outcome.failure is FailureKind.DATA_ERROR
-    assert f"{change} differ" in outcome.detail
+    assert outcome.epochs_trained == 0
+    assert f"does not see {key}" in outcome.detail
+    assert "let both be the same folder" in outcome.detail
+
+
+def test_outcomes_and_jobs_from_before_digests_were_kept_are_read(job: TrialJob) -> None:
+    older, outcome = job_to_json(job), outcome_to_json(run_trial(job))
+    del older["resume_from"], outcome["artefacts"]
+    assert job_from_json(older) == job
+    assert outcome_from_json(outcome).artefacts == {}
 
 
 def test_a_retrained_model_is_written_with_its_metrics_and_provenance(job: TrialJob) -> None:
@@ -263,6 +349,26 @@ def test_a_pack_with_another_digest_is_a_data_error(job: TrialJob) -> None:
     outcome = run_trial(replace(job, data=replace(job.data, digest="0" * 64)))
     assert outcome.failure is FailureKind.DATA_ERROR
     assert "same pack" in outcome.detail
+
+
+@pytest.mark.parametrize("ends", ["well", "diverged", "crashed"])
+def test_no_result_is_returned_of_a_damaged_pack_that_is_read_in_the_background(
+    job: TrialJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    path = tmp_path / "faces.pack"
+    path.write_bytes(Path(job.data.pack).read_bytes())
+    flipped_bit(path)
+    monkeypatch.setattr(stored, "LARGE_BYTES", 0)
+    if ends == "diverged":
+        decode_with(monkeypatch, learning_rate=1e30)
+    elif ends == "crashed":
+        monkeypatch.setattr(face_network, "train_epoch", lambda *_, **__: 1 / 0)
+    outcome = run_trial(replace(job, data=replace(job.data, pack=str(path)), model="models/m"))
+    assert outcome.failure is FailureKind.DATA_ERROR
+    assert f"{path}: the content does not match its digest" in outcome.detail
+    assert outcome.checkpoint is None
+    assert outcome.artefacts == {}
+    assert list(tmp_path.glob("*/**/*")) == [], "and nothing to go on from is left"
 
 
 def test_a_training_that_explodes_has_diverged(

@@ -19,7 +19,7 @@ def test_each_can_be_loaded_and_says_what_a_worker_must_prove(name: str) -> None
     function = trial_function(name)
     assert callable(load(function))
     job = doomed_job(1)
-    needed = function.requirements(job)
+    needed = function.requirements(job.training.device, job.data, job.artefacts)
     assert (needed.data, needed.artefacts, needed.device) == (job.data, "/nowhere", "cpu")
     assert "torch" in needed.libraries
 

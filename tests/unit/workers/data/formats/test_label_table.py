@@ -79,3 +79,27 @@ def test_what_is_wrong_is_named(text, message):
 def test_another_encoding_is_refused_with_its_place():
     with pytest.raises(DataError, match="not UTF-8 at byte 14; save the table as UTF-8"):
         read("path,gender\naué,f\n", "latin-1")
+
+
+def test_a_table_of_too_many_columns_is_refused_at_its_header():
+    header = ",".join(f"c{i}" for i in range(200_000))
+    with pytest.raises(DataError, match=r"has 200,000 columns; a table of people has at most 1,0"):
+        read(f"{header}\n1\n")
+
+
+def test_a_gigantic_value_is_refused_with_its_line():
+    with pytest.raises(DataError, match=r"line 2: .*field larger than field limit"):
+        read(f"path,gender\na.jpg,{'x' * 200_000}\n")
+
+
+def test_a_table_of_too_many_values_is_refused_before_it_is_read(monkeypatch):
+    monkeypatch.setattr("workers.data.formats.label_table._MAX_VALUES", 6)
+    read("path,gender\na,f\nb,f\nc,f\n")
+    with pytest.raises(DataError, match="has more than 6 values; leave out columns"):
+        read("path,gender\na,f\nb,f\nc,f\nd,f\n")
+
+
+def test_header_and_values_are_in_the_composed_form():
+    table = read("identity,me\u0300re\nJose\u0301,f\n")
+    assert table.group_columns == ("m\u00e8re",)
+    assert table.rows[0]["identity"] == "Jos\u00e9"

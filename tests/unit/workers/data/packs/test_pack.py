@@ -2,14 +2,25 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
+from tests.damage import without_header_digest
+from workers.data.formats.pairs import PairList
+from workers.data.packs import pack as pack_module
+from workers.data.packs.integrity import file_state
 from workers.data.packs.pack import GroupColumn, PackTable, open_pack, pack_faults, write_pack
 from workers.errors import DataError
 
+PAIRS = PairList(
+    first=np.array([0, 2]),
+    second=np.array([1, 5]),
+    same=np.array([True, False]),
+    fold=np.array([0, 1]),
+)
 SPLIT_OF = {"a": 0, "b": 0, "c": 1, "d": 1, "e": 1, "f": 1, "g": 2, "h": 2}
 
 
@@ -150,6 +161,55 @@ def test_a_changed_pixel_is_found_only_when_asked_for(path):
         open_pack(path, verify=True)
 
 
+def test_no_byte_of_a_pack_can_be_another_unnoticed(path):
+    table = make_table()
+    table = replace(table, pairs=PAIRS)
+    write(path, table, warnings=["careful"])
+    data = path.read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    text_end = data.rindex(b"}", 0, begin) + 1
+    padding = range(text_end, begin, 4001)
+    tensors = range(begin, len(data), 13)
+    for place in [*range(0, text_end, 5), *padding, *tensors, len(data) - 1]:
+        changed = bytearray(data)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(DataError):
+            open_pack(path, verify=True)
+    path.write_bytes(data)
+    open_pack(path, verify=True)
+
+
+@pytest.mark.parametrize("words", [(b"careful", b"useless"), (b'"seed\\": 3', b'"seed\\": 4')])
+def test_changed_settings_and_warnings_are_found_at_once(path, words):
+    write(path, warnings=["careful"])
+    data = path.read_bytes()
+    assert data.count(words[0]) == 1
+    path.write_bytes(data.replace(*words))
+    with pytest.raises(DataError, match="the header does not match its digest"):
+        open_pack(path)
+
+
+def test_a_pack_from_before_headers_had_a_digest_is_read(path):
+    digest = write(path)
+    without_header_digest(path)
+    pack = open_pack(path, verify=True)
+    assert pack.digest == digest
+    assert not pack.has_header_digest
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"splits_digest"', b'"splits_digess"'))
+    with pytest.raises(DataError, match="no version wrote 'splits_digess'"):
+        open_pack(path)
+
+
+def test_a_pack_that_is_written_while_it_is_opened_is_refused(path, monkeypatch):
+    write(path)
+    states = iter([file_state(path), replace(file_state(path), size=1)])
+    monkeypatch.setattr(pack_module, "file_state", lambda file: next(states))
+    with pytest.raises(DataError, match="was changed while it was in use"):
+        open_pack(path)
+
+
 def test_a_missing_pack_says_how_to_make_one(path):
     with pytest.raises(DataError, match=r"no such pack; make one with `frnas data pack`"):
         open_pack(path)
@@ -192,6 +252,16 @@ def test_another_format_version_is_named(path):
     path.write_bytes(path.read_bytes().replace(b"frnas.pack/1", b"frnas.pack/7"))
     with pytest.raises(DataError, match=r"frnas.pack/7.*reads frnas.pack/1"):
         open_pack(path)
+
+
+def test_a_header_whose_digests_are_no_text_is_no_packs(path):
+    digest = write(path)
+    without_header_digest(path)
+    number = b"7".rjust(66)
+    path.write_bytes(path.read_bytes().replace(f'"{digest}"'.encode(), number))
+    for verify in (False, True):
+        with pytest.raises(DataError, match="not a pack"):
+            open_pack(path, verify=verify)
 
 
 def test_an_identity_in_two_splits_is_named(path):

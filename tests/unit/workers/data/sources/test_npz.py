@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -138,9 +140,50 @@ def test_damaged_pixels_are_refused(path):
         open_npz_source(path)
 
 
-def test_what_is_no_array_is_passed_over(path):
-    import zipfile
+def archive_of(path, header, n_bytes=100, compression=zipfile.ZIP_STORED):
+    """A file whose one array has a header of its own."""
+    text = header.encode()
+    front = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("images.npy", front + bytes(n_bytes))
+    return path
 
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000, 1000)}", "promises"),
+        (
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (9, 9, 9)}",
+            "promises 7.. byte",
+        ),
+        ("{'descr': '|u1', 'fortran_order': False, 'shape': (4, 3", "a damaged header"),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (4,)}", "of Python objects"),
+        ("(" * 900, "a damaged header"),
+    ],
+)
+def test_a_header_that_lies_is_refused_before_anything_is_read(path, header, message):
+    with pytest.raises(DataError, match=f"'images'.*{message}") as error:
+        open_npz_source(archive_of(path, header))
+    assert str(error.value).endswith("save it again with numpy.savez")
+    assert str(error.value).count(str(path)) == 1
+
+
+def test_a_small_file_that_becomes_large_is_refused(path):
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3000, 100, 100)}"
+    archive_of(path, header, 30_000_000, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"takes 0.0315 GB of memory, more than the 0.01 GB"):
+        open_npz_source(path, 10_000_000)
+
+
+def test_many_tiny_images_take_more_than_their_pixels(path):
+    save(path, images=np.zeros((9000, 1, 1), np.uint8), identity=np.zeros(9000, np.int8))
+    with pytest.raises(DataError, match="raise --memory-gb"):
+        open_npz_source(path, 1_000_000)
+
+
+def test_what_is_no_array_is_passed_over(path):
     with zipfile.ZipFile(save(path), "a") as archive:
         archive.writestr("README.txt", "made by hand")
     assert open_npz_source(path).columns == ("gender",)

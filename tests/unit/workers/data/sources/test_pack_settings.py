@@ -14,6 +14,10 @@ from workers.errors import DataError
         ({"min_images": 0}, "min_images 0 is too small"),
         ({"max_val_identities": 0}, "max_val_identities 0 is too small"),
         ({"max_broken_fraction": 1.1}, "max_broken_fraction 1.1 is out of range"),
+        ({"max_left_out_fraction": -0.1}, "max_left_out_fraction -0.1 is out of range"),
+        ({"memory_gb": 0.0}, "memory_gb 0.0 is out of range; give 0.1 to 100,000"),
+        ({"memory_gb": float("inf")}, "memory_gb inf is out of range"),
+        ({"memory_gb": float("nan")}, "memory_gb nan is out of range"),
         ({"max_broken_fraction": float("nan")}, "max_broken_fraction nan is out of range"),
     ],
 )

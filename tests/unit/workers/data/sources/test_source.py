@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from workers.data.sources.source import clean_label, listed, parse_split
+from workers.data.packs.account import listed
+from workers.data.sources.source import clean_label, parse_split
 from workers.errors import DataError
 
 
