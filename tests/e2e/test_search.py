@@ -55,6 +55,14 @@ def worker_processes(parent: int) -> list[int]:
     return [int(pid) for pid in answer.stdout.split()]
 
 
+def session_is_empty(leader: int) -> bool:
+    """Whether no process is left of those that a started command began."""
+    found = subprocess.run(
+        ["pgrep", "-s", str(leader)], capture_output=True, text=True, check=False
+    )
+    return found.stdout == ""
+
+
 def test_a_search_is_run_queried_retrained_and_its_model_loaded(shell: Shell) -> None:
     done = shell.frnas("search", "tiny.yaml")
     assert done.code == 0, done.errors
@@ -229,10 +237,8 @@ def test_sigterm_to_all_of_a_search_costs_no_trial_an_attempt(shell: Shell) -> N
     assert {loss["detail"].partition(";")[0] for loss in losses} == {"told to end"}
     saved = {path.parent.name for path in run.path.glob("checkpoints/*/*.pt")}
     assert saved == {trial["config_id"] for trial in shell.trials()}
-    ahead = subprocess.run(
-        ["pgrep", "-s", str(search.pid)], capture_output=True, text=True, check=False
-    )
-    assert ahead.stdout == "", "a process is left behind"
+    # What Python keeps beside its processes ends a moment after them.
+    shell.wait_until(lambda: session_is_empty(search.pid))
 
 
 def test_a_search_whose_only_worker_is_sick_fails_and_tells_nobody_a_cost(shell: Shell) -> None:
