@@ -155,6 +155,25 @@ class TrialOutcome:
                 raise ValueError(f"trial {self.trial_id}: cost {name} is {cost}, not a number")
 
 
+def failed_attempt(
+    request: TrialRequest,
+    failure: FailureKind,
+    detail: str,
+    *,
+    seconds: float = 0.0,
+    fault: Fault | None = None,
+) -> TrialOutcome:
+    """The outcome of an attempt of which nothing is known but how it failed."""
+    return TrialOutcome(
+        trial_id=request.trial_id,
+        attempt=request.attempt,
+        failure=failure,
+        detail=detail,
+        seconds=seconds,
+        fault=fault,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierResult:
     """A finished trial of another run, as far as a run can learn from it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from frnas_search.coordinator.state import Finished, SlotsChanged
-from results.trial import FailureKind, Fault, TrialOutcome
+from results.trial import FailureKind, Fault, TrialOutcome, failed_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,13 +154,9 @@ class InlineExecutor:
     def close(self) -> None:
         """Forget the jobs that wait."""
         self._jobs.clear()
+        self._suspended.clear()
 
 
 def _given_back(job: TrialJob) -> TrialOutcome:
-    return TrialOutcome(
-        trial_id=job.request.trial_id,
-        attempt=job.request.attempt,
-        failure=FailureKind.WORKER_LOST,
-        detail="told to end before it began",
-        fault=Fault.CLUSTER,
-    )
+    detail = "told to end before it began"
+    return failed_attempt(job.request, FailureKind.WORKER_LOST, detail, fault=Fault.CLUSTER)

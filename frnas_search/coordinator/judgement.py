@@ -32,9 +32,9 @@ class _WorkerRecord:
     """What is known of one worker.
 
     Attributes:
-        n_done: Trials that it did to their end, well or not, of the configuration's own doing.
-        failed: Trials that it failed since it last did one to the end.
-        n_disproved: Trials that it failed and another worker did to their end.
+        n_done: Trials that it did well.
+        failed: Trials that it failed since it last did one well, and may be to blame for.
+        n_disproved: Trials that it failed and another worker did well.
     """
 
     n_done: int = 0
@@ -69,18 +69,28 @@ class Judgement:
     _confirmed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def done(self, trial_id: str, worker: str) -> list[Bench]:
-        """A worker did a trial to its end; others that failed it are to blame for that."""
+        """A worker did a trial well; others that failed it are to blame for that."""
         record = self._workers[worker]
         record.n_done += 1
         # Whoever does another trial well was sound when it failed those before.
         for failed in record.failed - {trial_id}:
             self._confirmed[failed].add(worker)
         record.failed.clear()
-        blamed = self._failed_on.pop(trial_id, set()) - {worker}
+        blamed = self._failed_on.get(trial_id, set()) - {worker}
         self._forget(trial_id)
         for other in blamed:
             self._workers[other].n_disproved += 1
         return self._bench(blamed)
+
+    def convicted(self, trial_id: str) -> None:
+        """A trial failed of its configuration's own doing: no worker is to blame.
+
+        It does not speak for the worker either: a configuration that is refused before anything is
+        trained says nothing of who refuses it.
+        """
+        for record in self._workers.values():
+            record.failed.discard(trial_id)
+        self._forget(trial_id)
 
     def failed(self, outcome: TrialOutcome) -> list[Bench]:
         """A worker failed a trial, and it is not certain that the configuration is to blame."""

@@ -219,10 +219,16 @@ class SearchState:
             return []  # a late answer of an attempt that was already given up
         if is_certain(outcome):
             del self.running[outcome.trial_id]
-            benched = self.judgement.done(outcome.trial_id, outcome.worker)
-            return [*self._record(outcome), *benched, *self._judge(), *self._refill()]
+            return [*self._record(outcome), *self._weigh(outcome), *self._judge(), *self._refill()]
         benched = self.judgement.failed(outcome)
         return [*self._lose(request, event), *benched, *self._judge(), *self._refill()]
+
+    def _weigh(self, outcome: TrialOutcome) -> list[Bench]:
+        """What the certain end of a trial says of those who had it."""
+        if outcome.costs is not None:
+            return self.judgement.done(outcome.trial_id, outcome.worker)
+        self.judgement.convicted(outcome.trial_id)
+        return []
 
     def _record(self, outcome: TrialOutcome) -> list[Action]:
         self._n_ended, self.is_exhausted = self._n_ended + 1, False
@@ -273,6 +279,7 @@ class SearchState:
         for trial_id, (request, outcome) in list(self.suspended.items()):
             if self.judgement.is_guilty(trial_id):
                 del self.suspended[trial_id]
+                self.judgement.convicted(trial_id)
                 actions += self._record(replace(outcome, fault=Fault.CONFIGURATION))
             elif self._is_tried_for_certainty(trial_id) and not self.is_draining:
                 del self.suspended[trial_id]

@@ -30,7 +30,7 @@ from frnas_search.executors.dask_task import (
     suspend_on_worker,
 )
 from frnas_search.executors.roll_call import RollCall
-from results.trial import FailureKind, Fault, TrialOutcome, outcome_from_json
+from results.trial import FailureKind, Fault, TrialOutcome, failed_attempt, outcome_from_json
 from workers.settings import TrialJob, job_to_json
 from workers.trials.messages import (
     Heartbeat,
@@ -447,7 +447,9 @@ def _outcome(job: TrialJob, future: Future[Any]) -> TrialOutcome:
     # Training never raises; what does is the cluster losing the worker or failing to load us.
     if isinstance(raised, KilledWorker | NoValidWorkerError):
         return _lost(job, "its worker died")
-    return _failed(job, FailureKind.DATA_ERROR, f"the task itself failed: {raised!r}")
+    return failed_attempt(
+        job.request, FailureKind.DATA_ERROR, f"the task itself failed: {raised!r}"
+    )
 
 
 def _hello(future: Future[Any]) -> Hello | None:
@@ -477,7 +479,9 @@ def _decoded(job: TrialJob, answer: Mapping[str, Any]) -> TrialOutcome:
     try:
         return outcome_from_json(answer)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        return _failed(job, FailureKind.DATA_ERROR, f"its worker {_OTHER_FRNAS} ({error})")
+        return failed_attempt(
+            job.request, FailureKind.DATA_ERROR, f"its worker {_OTHER_FRNAS} ({error})"
+        )
 
 
 def _attempt_of(job: TrialJob) -> tuple[str, int]:
@@ -485,11 +489,4 @@ def _attempt_of(job: TrialJob) -> tuple[str, int]:
 
 
 def _lost(job: TrialJob, detail: str) -> TrialOutcome:
-    return _failed(job, FailureKind.WORKER_LOST, detail)
-
-
-def _failed(job: TrialJob, kind: FailureKind, detail: str) -> TrialOutcome:
-    request = job.request
-    return TrialOutcome(
-        trial_id=request.trial_id, attempt=request.attempt, failure=kind, detail=detail
-    )
+    return failed_attempt(job.request, FailureKind.WORKER_LOST, detail)

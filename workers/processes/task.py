@@ -11,7 +11,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from results.trial import FailureKind, Fault, TrialOutcome, outcome_to_json
+from results.trial import FailureKind, Fault, TrialOutcome, failed_attempt, outcome_to_json
 from workers.processes.trial_process import TrialProcess
 from workers.settings import job_from_json
 from workers.trials.messages import (
@@ -85,13 +85,8 @@ def _is_to_end(request: TrialRequest) -> bool:
 
 
 def _refused(job: TrialJob) -> TrialOutcome:
-    return TrialOutcome(
-        trial_id=job.request.trial_id,
-        attempt=job.request.attempt,
-        failure=FailureKind.WORKER_LOST,
-        detail="the worker was told to end before the trial began",
-        fault=Fault.CLUSTER,
-    )
+    detail = "the worker was told to end before the trial began"
+    return failed_attempt(job.request, FailureKind.WORKER_LOST, detail, fault=Fault.CLUSTER)
 
 
 def _in_words(outcome: TrialOutcome) -> str:

@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
-from results.trial import FailureKind, Fault, TrialOutcome, outcome_from_json
+from results.trial import FailureKind, Fault, TrialOutcome, failed_attempt, outcome_from_json
 from workers.processes.killed import kills_for_memory
 from workers.settings import TrialJob, job_to_json
 from workers.trials.messages import (
@@ -221,7 +221,7 @@ class TrialProcess:
 
     def _died(self, job: TrialJob, seconds: float) -> TrialOutcome:
         code = self._forget_child()
-        failed = functools.partial(_failed, job, seconds=seconds)
+        failed = functools.partial(failed_attempt, job.request, seconds=seconds)
         last_lines = "\n".join(self._log)
         if -code == signal.SIGKILL and kills_for_memory() > self._n_kills:
             detail = "the kernel has killed the training process for lack of memory"
@@ -294,7 +294,7 @@ class _Watch:
     def why_ended(self) -> TrialOutcome | None:
         """What becomes of the attempt where it must be ended now; None where it goes on."""
         now, timeout = self._clock(), self._job.training.timeout_seconds
-        failed = functools.partial(_failed, self._job, seconds=self.seconds)
+        failed = functools.partial(failed_attempt, self._job.request, seconds=self.seconds)
         if timeout is not None and now - self._started > timeout:
             detail = f"ran longer than {timeout:g} s (training.timeout_seconds)"
             return failed(FailureKind.TIMED_OUT, detail)
@@ -353,25 +353,6 @@ def _heartbeat(message: Mapping[str, Any], job: TrialJob) -> Heartbeat | None:
 def _ended(code: int) -> str:
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"ended with {how}"
-
-
-def _failed(
-    job: TrialJob,
-    kind: FailureKind,
-    detail: str,
-    *,
-    seconds: float,
-    fault: Fault | None = None,
-) -> TrialOutcome:
-    request = job.request
-    return TrialOutcome(
-        trial_id=request.trial_id,
-        attempt=request.attempt,
-        failure=kind,
-        detail=detail,
-        seconds=seconds,
-        fault=fault,
-    )
 
 
 def _relay_answers(source: IO[str], answers: queue.Queue[str | None]) -> None:

@@ -240,6 +240,29 @@ def test_what_fails_twice_on_the_only_worker_is_told_when_that_does_another_tria
     ]
 
 
+def test_a_configuration_that_is_refused_does_not_speak_for_its_worker(
+    state: SearchState,
+) -> None:
+    refused = failed("b", FailureKind.INVALID_CONFIGURATION)
+    crashes = [failed("a", FailureKind.CRASHED, attempt) for attempt in (1, 2)]
+    actions_of(state, *crashes)
+    assert state.handle(refused) == [Record(refused.outcome)]
+    assert "a" in state.suspended
+
+
+def test_a_configuration_that_is_convicted_is_not_held_against_its_workers() -> None:
+    state = SearchState(max_attempts=2)
+    names = [f"t{number}" for number in range(6)]
+    actions_of(state, SlotsChanged(7), *(Suggested(request(name)) for name in names))
+    actions_of(state, done("t0", worker="w1"), done("t1", worker="w2"))
+    for name in names[2:]:
+        first = failed(name, FailureKind.CRASHED, worker="w1")
+        second = failed(name, FailureKind.CRASHED, 2, worker="w2")
+        state.handle(first)
+        assert told(second) in state.handle(second)
+    assert state.judgement.benched == set()
+
+
 def test_what_fails_on_a_worker_that_does_nothing_else_is_given_up(state: SearchState) -> None:
     crash = failed("a", FailureKind.CRASHED, 2)
     actions = actions_of(
