@@ -62,7 +62,7 @@ class Reception:
         named = {
             key: digest
             for key, digest in known.items()
-            if key.startswith(f"{job.checkpoints}/") and self.artefacts.digest(key) == digest
+            if key.startswith(f"{job.checkpoints}/") and self._digest(key) == digest
         }
         return replace(job, resume_from=named)
 

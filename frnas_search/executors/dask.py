@@ -232,7 +232,7 @@ class DaskExecutor:
 
     def _send(self, job: TrialJob, address: str) -> None:
         request = job.request
-        key = f"frnas-{self._session}-{request.trial_id}-{request.attempt}"
+        key = self._key(request.trial_id, request.attempt)
         logger.debug("trial %s goes to %s", request.trial_id, address)
         future = self._client.submit(
             run_on_worker,

@@ -225,7 +225,8 @@ def _train(training: Training, schedule: Schedule, trial: _Trial, progress: Prog
         )
         is_last = training.epochs == job.request.epochs
         if is_whole:
-            watch.ended_epoch(training, {} if is_last else _costs_on_the_way(training, trial))
+            costs = {} if is_last else _costs_on_the_way(training, trial, progress)
+            watch.ended_epoch(training, costs)
         if is_last or is_due():
             checkpoint = to_checkpoint(
                 training, fingerprint=trial.fingerprint, n_splits=schedule.n_splits
@@ -252,12 +253,13 @@ def _left(training: Training, job: TrialJob) -> str:
     )
 
 
-def _costs_on_the_way(training: Training, trial: _Trial) -> dict[str, float]:
+def _costs_on_the_way(training: Training, trial: _Trial, progress: Progress) -> dict[str, float]:
     """What an epoch's network costs on the validation split, where the run asks for it."""
     job = trial.job
     every = job.evaluation.every_epochs
     if every is None or training.epochs % every:
         return {}
+    progress.advance("evaluating")  # which takes its time, and is no stall
     settings = replace(job.evaluation, n_replicates=_FEW_REPLICATES, n_permutations=0)
     try:
         evaluation = evaluate(
